@@ -1,0 +1,7 @@
+export * from './auth.ts';
+export * from './billing.ts';
+export { defineEvent, envelopeSchema, type EventDefinition, type EventEnvelope } from './envelope.ts';
+export * from './inference.ts';
+export * from './metering.ts';
+export * from './registry.ts';
+export { ALL_TOPICS, TOPICS, type TopicDefinition, type TopicName } from './topics.ts';

@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import { defineEvent } from './envelope.ts';
+import { currency, decimal, id, instant, modelName } from './fields.ts';
+
+export const loadedVersionSchema = z.object({
+  versionId: id,
+  state: z.enum(['loading', 'ready', 'failed']),
+  /** Why it failed, for the publisher; no paths. */
+  error: z.string().max(500).optional(),
+});
+
+export const workerSchema = z.object({
+  id: z.string().min(1).max(100),
+  /** Base address of its Open Inference Protocol server. */
+  url: z.url(),
+  startedAt: instant,
+  /** When it wrote this; a worker that has not written for `WORKER_EXPIRY_MS` is gone. */
+  heartbeatAt: instant,
+  /** `draining`: it finishes what it has and takes nothing new. */
+  state: z.enum(['serving', 'draining']),
+  /** Memory that it may fill with models. */
+  memoryBytes: z.number().int().nonnegative(),
+  versions: z.array(loadedVersionSchema).max(1000),
+});
+/** A worker as it announces itself. */
+export type WorkerState = z.infer<typeof workerSchema>;
+
+/** How often a worker announces itself. */
+export const WORKER_HEARTBEAT_MS = 5_000;
+/** Silence after which a worker counts as gone, as long as the bus itself delivers. */
+export const WORKER_EXPIRY_MS = 20_000;
+
+/** The worker as it is now; a tombstone when it stopped. */
+export const workerChanged = defineEvent({ type: 'inference.worker.changed.v1', topic: 'inference.workers', schema: workerSchema, key: (worker) => worker.id });
+
+export const meterSchema = z.enum(['requests', 'inputs', 'input-tokens']);
+/**
+ * What is counted of a call. `requests`: 1 for each call. `inputs`: items in the call
+ * (sentences, pictures, rows). `input-tokens`: tokens that the model read.
+ */
+export type Meter = z.infer<typeof meterSchema>;
+
+export const usageQuantitySchema = z.object({ meter: meterSchema, quantity: decimal });
+export type UsageQuantity = z.infer<typeof usageQuantitySchema>;
+
+export const usageSchema = z.object({
+  /** Of the call, and of its receipt. */
+  receiptId: id,
+  tenantId: id,
+  /** The API key or person that called. */
+  principalKind: z.enum(['api-key', 'person']),
+  principalId: id,
+  modelId: id,
+  model: modelName,
+  versionId: id,
+  version: z.string(),
+  /** Through which surface it came. */
+  surface: z.enum(['graphql', 'open-inference']),
+  quantities: z.array(usageQuantitySchema).min(1).max(20),
+  /** The price list by which `cost` was computed and by which billing rates. */
+  priceListId: id,
+  cost: z.object({ amount: decimal, currency }),
+  /** From the request's arrival to the answer's readiness. */
+  latencyMs: z.number().nonnegative(),
+  occurredAt: instant,
+});
+/** One answered call: what was used and what it cost. */
+export type Usage = z.infer<typeof usageSchema>;
+
+/** A call was answered (or is about to be: the record is durable before the answer is sent). */
+export const usageRecorded = defineEvent({ type: 'inference.usage.recorded.v1', topic: 'inference.usage', schema: usageSchema, key: (usage) => usage.tenantId });

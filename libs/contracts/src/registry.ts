@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import { defineEvent } from './envelope.ts';
+import { id, modelName, sha256 } from './fields.ts';
+
+export const taskSchema = z.enum(['image-classification', 'text-classification', 'tensors']);
+/** What a model does, in Hugging Face's terms. `tensors`: raw tensors in and out. */
+export type Task = z.infer<typeof taskSchema>;
+
+export const packageFileSchema = z.object({
+  /** Path inside the package, `/` between parts, no `..`. */
+  path: z.string().regex(/^(?!\/)(?!.*\.\.)[\w.\-/]{1,200}$/),
+  sha256,
+  sizeBytes: z.number().int().nonnegative(),
+});
+/** One file of a model package, by its content. */
+export type PackageFile = z.infer<typeof packageFileSchema>;
+
+export const deploymentSchema = z.object({
+  modelId: id,
+  model: modelName,
+  /** The tenant that published it. */
+  ownerTenantId: id,
+  /** `public`: every tenant whose plan covers it may call it; `private`: only its owner. */
+  visibility: z.enum(['public', 'private']),
+  task: taskSchema,
+  alias: z.string(),
+  versionId: id,
+  version: z.string(),
+});
+/** Where an alias of a model points. */
+export type DeploymentState = z.infer<typeof deploymentSchema>;
+
+/** The deployment as it is now; a tombstone when it was withdrawn. */
+export const deploymentChanged = defineEvent({
+  type: 'registry.deployment.changed.v1',
+  topic: 'registry.deployments',
+  schema: deploymentSchema,
+  key: (deployment) => `${deployment.modelId}:${deployment.alias}`,
+});
+
+export const placementSchema = z.object({
+  workerId: z.string().min(1).max(100),
+  versionId: id,
+  modelId: id,
+  model: modelName,
+  version: z.string(),
+  ownerTenantId: id,
+  task: taskSchema,
+  files: z.array(packageFileSchema).max(1000),
+  /** Where the worker fetches the files: `<artifactsUrl>/<sha256>`, with its internal token. */
+  artifactsUrl: z.url(),
+});
+/** A version that a worker is to have loaded. */
+export type PlacementState = z.infer<typeof placementSchema>;
+
+/** The placement as it is now; a tombstone when the worker is to unload the version. */
+export const placementChanged = defineEvent({
+  type: 'registry.placement.changed.v1',
+  topic: 'registry.placements',
+  schema: placementSchema,
+  key: (placement) => `${placement.workerId}:${placement.versionId}`,
+});

@@ -1,0 +1,56 @@
+import { defineConfig } from 'vitest/config';
+
+const shared = { ssr: { resolve: { conditions: ['@weir/source'] } } };
+
+export default defineConfig({
+  test: {
+    reporters: ['default', './scripts/vitest-closing-line.ts'],
+    coverage: {
+      provider: 'v8',
+      include: ['apps/*/src/**', 'libs/*/src/**'],
+      exclude: ['**/generated/**', '**/*.spec.ts', '**/main.ts'],
+      reporter: ['text-summary', 'json-summary'],
+    },
+    projects: [
+      {
+        ...shared,
+        test: { name: 'unit', include: ['{apps,libs}/*/src/**/*.spec.ts', 'scripts/**/*.spec.ts'], exclude: ['**/*.int.spec.ts', '**/*.kafka.spec.ts'], environment: 'node' },
+      },
+      {
+        ...shared,
+        test: {
+          name: 'integration',
+          include: ['{apps,libs}/*/src/**/*.int.spec.ts'],
+          globalSetup: ['libs/testing/src/global-setup.ts'],
+          environment: 'node',
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        ...shared,
+        test: {
+          name: 'platform',
+          include: ['tests/**/*.spec.ts'],
+          exclude: ['tests/kafka/**'],
+          environment: 'node',
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        ...shared,
+        test: {
+          name: 'kafka',
+          include: ['tests/kafka/**/*.spec.ts', 'libs/platform/src/bus/**/*.kafka.spec.ts'],
+          globalSetup: ['libs/testing/src/kafka/global-setup.ts'],
+          environment: 'node',
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
