@@ -1,0 +1,2 @@
+export { readEnvironment } from './environment.ts';
+export { defineSettings, loadSettings, SettingsError, settingSchemas, type SettingDefinition, type SettingDefinitions, type SettingsOf } from './settings.ts';

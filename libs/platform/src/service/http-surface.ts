@@ -1,0 +1,72 @@
+import { INTERNAL_TOKEN_HEADER, REQUEST_ID_HEADER, type InternalTokenVerifier } from '@weir/access';
+import type { FastifyInstance } from 'fastify';
+import { SpanKind, trace, context as otelContext } from '@opentelemetry/api';
+import { requestIdOf, sendError, setRequestContext } from '../http/index.ts';
+import { httpRequestHistogram, inRequest, inSpan, isTracingEnabled, type Logger, type Registry } from '../telemetry/index.ts';
+import type { Readiness } from './readiness.ts';
+
+/** `/health/live`: the process answers. `/health/ready`: it can take traffic; 503 with the failed checks otherwise. */
+export function mountHealth(fastify: FastifyInstance, readiness: Readiness): void {
+  fastify.get('/health/live', async () => ({ status: 'live' }));
+  fastify.get('/health/ready', async (_, reply) => {
+    const report = await readiness.report();
+    return reply.status(report.isReady ? 200 : 503).send({ status: report.isReady ? 'ready' : 'not ready', checks: report.checks });
+  });
+}
+
+/** `/metrics` in Prometheus' text format. */
+export function mountMetrics(fastify: FastifyInstance, metrics: Registry): void {
+  fastify.get('/metrics', async (_, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
+}
+
+/** Times every request by its route pattern. */
+export function timeRequests(fastify: FastifyInstance, metrics: Registry): void {
+  const histogram = httpRequestHistogram(metrics);
+  fastify.addHook('onResponse', (request, reply, done) => {
+    histogram.observe({ method: request.method, route: request.routeOptions.url ?? 'none', status: String(reply.statusCode) }, reply.elapsedTime / 1000);
+    done();
+  });
+}
+
+/** Continues the caller's trace: one span for the request, from its `traceparent`. */
+export function traceRequests(fastify: FastifyInstance): void {
+  fastify.addHook('onRequest', (request, reply, done) => {
+    if (!isTracingEnabled()) {
+      done();
+      return;
+    }
+    const traceparent = request.headers.traceparent;
+    const answered = new Promise<void>((resolve) => reply.raw.once('close', resolve));
+    void inSpan(`${request.method} ${request.routeOptions.url ?? 'none'}`, { kind: SpanKind.SERVER, traceparent: typeof traceparent === 'string' ? traceparent : undefined }, async (span) => {
+      if (span !== undefined) otelContext.with(trace.setSpan(otelContext.active(), span), () => done());
+      await answered;
+      span?.setAttribute('http.response.status_code', reply.statusCode);
+    });
+  });
+}
+
+const OPEN_PATHS = new Set(['/health/live', '/health/ready', '/metrics']);
+
+/** Refuses every request without a valid internal token for this service, except health and metrics. */
+export function guardInternalPort(fastify: FastifyInstance, verifier: InternalTokenVerifier, logger: Logger): void {
+  fastify.addHook('onRequest', (request, reply, done) => {
+    const requestId = requestIdOf(request.headers[REQUEST_ID_HEADER]);
+    void reply.header(REQUEST_ID_HEADER, requestId);
+    if (OPEN_PATHS.has(request.url)) {
+      done();
+      return;
+    }
+    const header = request.headers[INTERNAL_TOKEN_HEADER];
+    const token = typeof header === 'string' ? header : undefined;
+    const admit = (known: { principal: Parameters<typeof setRequestContext>[1]['principal']; caller: string }): void => {
+      setRequestContext(request, { requestId, principal: known.principal, caller: known.caller });
+      inRequest(requestId, done);
+    };
+    const known = token === undefined ? null : verifier.cached(token);
+    if (known !== null) {
+      admit(known);
+      return;
+    }
+    verifier.verify(token).then(admit, (error: unknown) => sendError(reply, error, requestId, logger));
+  });
+}

@@ -1,0 +1,65 @@
+import { Global, Inject, Module, type DynamicModule, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { InternalTokenSigner, InternalTokenVerifier, type InternalKeySet, type InternalSigningKey } from '@weir/access';
+import { ALL_TOPICS } from '@weir/contracts';
+import { systemClock, systemIds, type Clock, type Ids } from '@weir/kernel';
+import type { EventBus } from '../bus/event-bus.ts';
+import type { Logger, Registry } from '../telemetry/index.ts';
+import type { BaseSettings } from './base-settings.ts';
+import { Readiness } from './readiness.ts';
+import { CLOCK, EVENT_BUS, IDS, LOGGER, METRICS, SERVICE, SETTINGS, TOKEN_SIGNER, TOKEN_VERIFIER, type ServiceIdentity } from './tokens.ts';
+
+/** What the boot made before Nest: given to the module, so that specs can give their own. */
+export interface ServiceParts {
+  readonly service: ServiceIdentity;
+  readonly settings: BaseSettings;
+  readonly logger: Logger;
+  readonly metrics: Registry;
+  readonly bus: EventBus;
+  readonly signingKey: InternalSigningKey;
+  readonly keySet: InternalKeySet;
+  readonly clock?: Clock;
+  readonly ids?: Ids;
+}
+
+/** Makes the topics before anything reads or writes, and closes the bus after everything else has stopped. */
+class BusLifecycle implements OnModuleInit, OnApplicationShutdown {
+  readonly #bus: EventBus;
+  readonly #readiness: Readiness;
+
+  constructor(@Inject(EVENT_BUS) bus: EventBus, @Inject(Readiness) readiness: Readiness) {
+    this.#bus = bus;
+    this.#readiness = readiness;
+  }
+
+  async onModuleInit(): Promise<void> {
+    await this.#bus.ensureTopics(ALL_TOPICS);
+    // Only the first contact: a service that has state to serve stays ready while the bus is away.
+    let hasBeenHealthy = false;
+    this.#readiness.add('bus', async () => (hasBeenHealthy ||= await this.#bus.isHealthy()));
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.#bus.close();
+  }
+}
+
+/** The providers that every service has (see `tokens.ts`). */
+@Global()
+@Module({})
+export class ServiceModule {
+  static register(parts: ServiceParts): DynamicModule {
+    const values = [
+      { provide: SERVICE, useValue: parts.service },
+      { provide: SETTINGS, useValue: parts.settings },
+      { provide: LOGGER, useValue: parts.logger },
+      { provide: METRICS, useValue: parts.metrics },
+      { provide: EVENT_BUS, useValue: parts.bus },
+      { provide: CLOCK, useValue: parts.clock ?? systemClock },
+      { provide: IDS, useValue: parts.ids ?? systemIds },
+      { provide: TOKEN_SIGNER, useValue: new InternalTokenSigner(parts.signingKey) },
+      { provide: TOKEN_VERIFIER, useValue: new InternalTokenVerifier(parts.service.name, parts.keySet) },
+    ];
+    const exported = values.map((value) => value.provide);
+    return { module: ServiceModule, providers: [...values, Readiness, BusLifecycle], exports: [...exported, Readiness] };
+  }
+}
