@@ -1,0 +1,112 @@
+/** Datatypes of the Open Inference Protocol v2 that Weir carries. `BYTES` is text (or base64 where the tensor says so). */
+export const DATATYPES = [
+  'BOOL',
+  'UINT8',
+  'UINT16',
+  'UINT32',
+  'UINT64',
+  'INT8',
+  'INT16',
+  'INT32',
+  'INT64',
+  'FP16',
+  'FP32',
+  'FP64',
+  'BYTES',
+] as const;
+export type Datatype = (typeof DATATYPES)[number];
+
+export function isDatatype(value: unknown): value is Datatype {
+  return typeof value === 'string' && (DATATYPES as readonly string[]).includes(value);
+}
+
+/** Parameters of a request, a response or a tensor; what is not known is ignored. */
+export type Parameters = Readonly<Record<string, unknown>>;
+
+/** An input as it travels in JSON: `data` in row-major order, flat or nested as `shape` says. */
+export interface RequestTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly datatype: Datatype;
+  readonly parameters?: Parameters;
+  readonly data: readonly unknown[];
+}
+
+/** An output that the caller asks for; without any, all are answered. */
+export interface RequestedOutput {
+  readonly name: string;
+  readonly parameters?: Parameters;
+}
+
+export interface InferenceRequest {
+  /** Echoed in the answer. */
+  readonly id?: string;
+  readonly parameters?: Parameters;
+  readonly inputs: readonly RequestTensor[];
+  readonly outputs?: readonly RequestedOutput[];
+}
+
+/** An output as it travels in JSON: `data` flat, in row-major order. */
+export interface ResponseTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly datatype: Datatype;
+  readonly parameters?: Parameters;
+  readonly data: readonly unknown[];
+}
+
+export interface InferenceResponse {
+  readonly model_name: string;
+  readonly model_version?: string;
+  readonly id?: string;
+  readonly parameters?: Parameters & { readonly usage?: InferenceUsage };
+  readonly outputs: readonly ResponseTensor[];
+}
+
+/** What a worker counted, in `parameters.usage` of its answer. */
+export interface InferenceUsage {
+  /** Items in the call: sentences, pictures, rows. */
+  readonly inputs: number;
+  /** Tokens that the model read; 0 where it reads none. */
+  readonly 'input-tokens': number;
+}
+
+/** A tensor in a model's signature; -1 in `shape` is a size that the caller chooses. */
+export interface TensorMetadata {
+  readonly name: string;
+  readonly datatype: Datatype;
+  readonly shape: readonly number[];
+}
+
+export interface ModelMetadata {
+  readonly name: string;
+  readonly versions?: readonly string[];
+  readonly platform: string;
+  readonly inputs: readonly TensorMetadata[];
+  readonly outputs: readonly TensorMetadata[];
+}
+
+export interface ServerMetadata {
+  readonly name: string;
+  readonly version: string;
+  readonly extensions: readonly string[];
+}
+
+/** Body of an answer that is an error. Weir adds its code in the header `ERROR_CODE_HEADER`. */
+export interface InferenceError {
+  readonly error: string;
+}
+
+/** Carries the code of Weir's error table beside an Open Inference Protocol error. */
+export const ERROR_CODE_HEADER = 'x-weir-error-code';
+
+/** Milliseconds that the caller still waits for the answer; a worker drops what it cannot start before. */
+export const TIMEOUT_HEADER = 'x-weir-timeout-ms';
+
+/** Name of the one `BYTES` input by which a worker takes sentences and prepares them itself. */
+export const TEXT_INPUT = 'text';
+/** Name of the one `BYTES` input by which a worker takes pictures (base64) and prepares them itself. */
+export const IMAGE_INPUT = 'image';
+/** Names of the outputs of a classification: `label` BYTES [n, k] and `score` FP32 [n, k], best first. */
+export const LABEL_OUTPUT = 'label';
+export const SCORE_OUTPUT = 'score';
