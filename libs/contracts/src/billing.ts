@@ -9,8 +9,13 @@ export const rateSchema = z.object({
   meter: meterSchema,
   /** Price of `per` units. */
   unitAmount: decimal,
-  /** Units that `unitAmount` buys: 1, 1000, 1000000. */
-  per: z.number().int().positive(),
+  /** Units that `unitAmount` buys: 1, 1000, 1000000. A power of ten, so that dividing by it leaves nothing to round. */
+  per: z
+    .number()
+    .int()
+    .min(1)
+    .max(1_000_000_000)
+    .refine((per) => /^10*$/.test(String(per)), { error: 'must be a power of ten' }),
 });
 /** What a meter of a model costs. */
 export type Rate = z.infer<typeof rateSchema>;
@@ -21,13 +26,23 @@ export const priceListSchema = z.object({
   currency,
   /** From when the plan is priced by it, until the plan's next list. Price lists are never changed. */
   effectiveFrom: instant,
-  rates: z.array(rateSchema).max(10_000),
+  rates: z
+    .array(rateSchema)
+    .max(10_000)
+    .refine((rates) => new Set(rates.map((rate) => `${rate.model} ${rate.meter}`)).size === rates.length, {
+      error: 'one rate for each model and meter',
+    }),
 });
 /** The prices of a plan from a moment on. */
 export type PriceList = z.infer<typeof priceListSchema>;
 
 /** A plan has a new price list. */
-export const priceListPublished = defineEvent({ type: 'billing.price-list.published.v1', topic: 'billing.prices', schema: priceListSchema, key: (list) => list.id });
+export const priceListPublished = defineEvent({
+  type: 'billing.price-list.published.v1',
+  topic: 'billing.prices',
+  schema: priceListSchema,
+  key: (list) => list.id,
+});
 
 export const entitlementSchema = z.object({
   tenantId: id,
@@ -41,4 +56,9 @@ export const entitlementSchema = z.object({
 export type Entitlement = z.infer<typeof entitlementSchema>;
 
 /** The entitlement as it is now; a tombstone when the subscription ended. */
-export const entitlementChanged = defineEvent({ type: 'billing.entitlement.changed.v1', topic: 'billing.entitlements', schema: entitlementSchema, key: (entitlement) => entitlement.tenantId });
+export const entitlementChanged = defineEvent({
+  type: 'billing.entitlement.changed.v1',
+  topic: 'billing.entitlements',
+  schema: entitlementSchema,
+  key: (entitlement) => entitlement.tenantId,
+});
