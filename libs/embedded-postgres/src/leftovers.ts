@@ -1,0 +1,74 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Placement } from './placement.ts';
+
+/** How long a PostgreSQL that lost its owner may take to stop before it is killed. */
+const STOP_TIMEOUT_MS = 15_000;
+
+/**
+ * Clears what a killed start left behind: a PostgreSQL that still runs, or its pid file.
+ *
+ * @throws Error when the cluster belongs to a process that lives
+ */
+export async function clearLeftovers(place: Placement): Promise<void> {
+  const pidFile = path.join(place.data, 'postmaster.pid');
+  const pid = firstNumber(pidFile);
+  if (pid === null) return;
+  if (!isPostgres(pid, place.data)) {
+    // The number now belongs to another process (or to none); PostgreSQL would refuse to start because of it.
+    rmSync(pidFile, { force: true });
+    return;
+  }
+  const owner = firstNumber(place.ownerFile);
+  if (owner !== null && isAlive(owner))
+    throw new Error(`PostgreSQL already runs on ${place.data}, started by process ${owner}: stop that one first.`);
+  signal(pid, 'SIGINT');
+  for (const deadline = Date.now() + STOP_TIMEOUT_MS; isPostgres(pid, place.data); await sleep(50)) {
+    if (Date.now() > deadline) {
+      signal(pid, 'SIGKILL');
+      await sleep(500);
+      rmSync(pidFile, { force: true });
+      return;
+    }
+  }
+}
+
+function firstNumber(file: string): number | null {
+  if (!existsSync(file)) return null;
+  const value = Number.parseInt(readFileSync(file, 'utf8'), 10);
+  return Number.isSafeInteger(value) && value > 1 ? value : null;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+/** Is `pid` a PostgreSQL server on this data directory? */
+function isPostgres(pid: number, dataDirectory: string): boolean {
+  return isAlive(pid) && commandLine(pid).includes(dataDirectory);
+}
+
+function commandLine(pid: number): string {
+  try {
+    if (process.platform === 'linux') return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+    return execFileSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8' });
+  } catch {
+    // It ended between the two looks.
+    return '';
+  }
+}
