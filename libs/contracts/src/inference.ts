@@ -56,7 +56,11 @@ export const usageSchema = z.object({
   version: z.string(),
   /** Through which surface it came. */
   surface: z.enum(['graphql', 'open-inference']),
-  quantities: z.array(usageQuantitySchema).min(1).max(20),
+  /** `amount`: the quantity's part of `cost`, as rated. Where it is missing, its part is counted with the first quantity. */
+  quantities: z
+    .array(usageQuantitySchema.extend({ amount: decimal.optional() }))
+    .min(1)
+    .max(20),
   /** The price list by which `cost` was computed and by which billing rates. */
   priceListId: id,
   cost: z.object({ amount: decimal, currency }),
