@@ -87,6 +87,7 @@ export const ERRORS = {
   'model.input_invalid': { kind: 'invalid_input', message: 'The input does not fit the model.', remedy: 'Send what the message names; model(name:) shows the signature.' },
   'model.image_invalid': { kind: 'invalid_input', message: 'The image cannot be read.', remedy: 'Send a PNG, JPEG or WebP file in base64.' },
   'model.failed': { kind: 'internal', message: 'The model failed on this input.', remedy: 'Report the request id to the publisher of the model.' },
+  'model.package_invalid': { kind: 'invalid_input', message: 'The model package is not valid.', remedy: 'Correct the file that the message names and publish a new version.' },
   'artifact.not_found': { kind: 'not_found', message: 'There is no such artifact.', remedy: 'Upload the file first.' },
   'artifact.digest_mismatch': { kind: 'invalid_input', message: 'The content does not have the digest that was announced.', remedy: 'Upload the file again.' },
   'worker.overloaded': { kind: 'rate_limited', message: 'The queue of the model is full.', remedy: 'Send the call again after the time that Retry-After gives.' },
