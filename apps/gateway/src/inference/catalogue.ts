@@ -1,0 +1,14 @@
+import type { DeploymentState, Entitlement, PriceList, WorkerState } from '@weir/contracts';
+
+/** What the pipeline reads from the gateway's projections; every look-up is by key, none waits. */
+export interface Catalogue {
+  /** The deployment that a tenant means by a name: a public model, or its own. */
+  deployment(model: string, alias: string, tenantId: string): DeploymentState | undefined;
+  entitlement(tenantId: string): Entitlement | undefined;
+  /** The price list of a plan at a moment. */
+  priceListFor(planId: string, atMs: number): PriceList | null;
+  /** Live workers that have the version loaded. */
+  readyWorkersFor(versionId: string): readonly WorkerState[];
+}
+
+export const CATALOGUE = Symbol('gateway.catalogue');

@@ -1,0 +1,34 @@
+import { authorise } from '@weir/access';
+import type { DeploymentState } from '@weir/contracts';
+import { AppError } from '@weir/kernel';
+import { compilePriceList, type CompiledPriceList } from '@weir/pricing';
+import type { Catalogue } from './catalogue.ts';
+import { DEFAULT_ALIAS, type InferenceCall } from './inference.ts';
+
+/** What a call may run, and what it costs. */
+export interface Grant {
+  readonly deployment: DeploymentState;
+  readonly prices: CompiledPriceList;
+}
+
+/**
+ * Step 2, authorise: the credential may infer, the tenant sees the model, its plan covers it and prices it.
+ * Another tenant's private model and a model that does not exist are the same to the caller.
+ *
+ * @throws access.forbidden, model.not_found, subscription.required, price.missing
+ */
+export function grantFor(catalogue: Catalogue, call: Pick<InferenceCall, 'principal' | 'model' | 'alias' | 'version'>, nowMs: number): Grant {
+  authorise(call.principal, 'infer');
+  const { tenantId } = call.principal;
+  const deployment = catalogue.deployment(call.model, call.alias ?? DEFAULT_ALIAS, tenantId);
+  if (deployment === undefined || (call.version !== undefined && call.version !== deployment.version)) throw new AppError('model.not_found');
+  const entitlement = catalogue.entitlement(tenantId);
+  if (entitlement === undefined || !covers(entitlement.models, deployment, tenantId)) throw new AppError('subscription.required');
+  const list = catalogue.priceListFor(entitlement.planId, nowMs);
+  if (list === null) throw new AppError('price.missing');
+  return { deployment, prices: compilePriceList(list) };
+}
+
+function covers(models: readonly string[], deployment: DeploymentState, tenantId: string): boolean {
+  return deployment.ownerTenantId === tenantId || models.includes('*') || models.includes(deployment.model);
+}

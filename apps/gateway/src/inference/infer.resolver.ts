@@ -1,0 +1,40 @@
+import { Inject } from '@nestjs/common';
+import { Args, Context, Mutation, Resolver } from '@nestjs/graphql';
+import { AppError } from '@weir/kernel';
+import { InferenceService } from './inference.service.ts';
+import { InferInput, InferPayload } from './infer.types.ts';
+import { outputOf, requestOf } from './model-input.ts';
+import type { EdgeGraphContext } from '../edge/graph-context.ts';
+
+@Resolver()
+export class InferResolver {
+  constructor(@Inject(InferenceService) private readonly inference: InferenceService) {}
+
+  @Mutation(() => InferPayload, { description: 'Calls a model. The answer is sent when its usage is recorded.' })
+  async infer(@Args('input', { type: () => InferInput }) input: InferInput, @Context() context: EdgeGraphContext): Promise<InferPayload> {
+    if (context.principal === undefined) throw new AppError('auth.required');
+    const answer = await this.inference.infer({
+      principal: context.principal,
+      limits: context.limits,
+      requestId: context.requestId,
+      surface: 'graphql',
+      model: input.model,
+      alias: input.alias,
+      version: input.version,
+      body: requestOf(input.input),
+      arrivedAtMs: context.arrivedAtMs,
+      signal: context.signal,
+    });
+    context.answerHeaders?.(answer.rateLimit);
+    return {
+      id: answer.receiptId,
+      model: answer.model,
+      version: answer.version,
+      output: outputOf(input, answer.body),
+      usage: answer.quantities,
+      cost: answer.cost,
+      receiptId: answer.receiptId,
+      latencyMs: answer.latencyMs,
+    };
+  }
+}

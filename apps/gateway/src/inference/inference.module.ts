@@ -1,0 +1,34 @@
+import { Module } from '@nestjs/common';
+import { EdgeModule } from '../edge/edge.module.ts';
+import { ProjectionsModule } from '../projections/projections.module.ts';
+import { Projections } from '../projections/projections.ts';
+import { SpoolModule } from '../spool/spool.module.ts';
+import { Admission } from './admission.ts';
+import { CATALOGUE } from './catalogue.ts';
+import { InferResolver } from './infer.resolver.ts';
+import { InferenceService } from './inference.service.ts';
+import { ModelMetadata } from './model-metadata.ts';
+import { OpenInferenceRoutes } from './open-inference.routes.ts';
+import { InMemoryReservations, RESERVATIONS } from './reservations.ts';
+import { Router } from './routing.ts';
+import { Settlements } from './settlement.ts';
+import { WorkerClient } from './worker-client.ts';
+
+/** The seven steps of an inference, and the surfaces that lead into them. */
+@Module({
+  imports: [ProjectionsModule, EdgeModule, SpoolModule],
+  providers: [
+    { provide: CATALOGUE, useExisting: Projections },
+    { provide: RESERVATIONS, useClass: InMemoryReservations },
+    Admission,
+    Router,
+    WorkerClient,
+    Settlements,
+    InferenceService,
+    ModelMetadata,
+    OpenInferenceRoutes,
+    InferResolver,
+  ],
+  exports: [InferResolver],
+})
+export class InferenceModule {}

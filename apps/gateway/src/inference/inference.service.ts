@@ -1,0 +1,103 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { Clock } from '@weir/kernel';
+import { AppError } from '@weir/kernel';
+import { CLOCK, SETTINGS } from '@weir/platform/service';
+import { inSpan } from '@weir/platform/telemetry';
+import type { GatewaySettings } from '../settings.ts';
+import { UsageSpool } from '../spool/usage-spool.ts';
+import { Admission } from './admission.ts';
+import { CATALOGUE, type Catalogue } from './catalogue.ts';
+import { grantFor, type Grant } from './grants.ts';
+import type { InferenceAnswer, InferenceCall } from './inference.ts';
+import { RESERVATIONS, type Reservations } from './reservations.ts';
+import { Router } from './routing.ts';
+import { Settlements } from './settlement.ts';
+import { WorkerClient, WorkerLostError, type WorkerAnswer } from './worker-client.ts';
+
+/** A call that lost its worker is tried on this many others: running a model has no effect, so it may be repeated. */
+const MAX_OTHER_WORKERS = 1;
+
+/**
+ * The pipeline that every inference surface goes through: authenticate (the edge has done it), authorise, admit,
+ * route, run, settle, answer. Only an answer that is sent is metered.
+ */
+@Injectable()
+export class InferenceService {
+  constructor(
+    @Inject(SETTINGS) private readonly settings: GatewaySettings,
+    @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(CATALOGUE) private readonly catalogue: Catalogue,
+    @Inject(Admission) private readonly admission: Admission,
+    @Inject(RESERVATIONS) private readonly reservations: Reservations,
+    @Inject(Router) private readonly router: Router,
+    @Inject(WorkerClient) private readonly workers: WorkerClient,
+    @Inject(Settlements) private readonly settlements: Settlements,
+    @Inject(UsageSpool) private readonly spool: UsageSpool,
+  ) {}
+
+  /**
+   * Runs a call and records its usage before it returns.
+   *
+   * @throws AppError every refusal and failure in the terms of the error table
+   */
+  async infer(call: InferenceCall): Promise<InferenceAnswer> {
+    const grant = grantFor(this.catalogue, call, this.clock.now());
+    const permit = await this.admission.admit(call);
+    try {
+      if (!this.spool.hasRoom) throw new AppError('usage.unrecordable');
+      const reservation = this.reservations.reserve(call.principal.tenantId, estimateOf(grant));
+      try {
+        const answer = await inSpan('run', {}, () => this.run(call, grant));
+        if (call.signal?.aborted === true) throw new AppError('request.cancelled');
+        const settlement = await inSpan('settle', {}, () => this.settlements.settle(call, grant, answer.quantities));
+        reservation.settle(settlement.cost);
+        return { ...settlement, model: grant.deployment.model, version: grant.deployment.version, body: answer.body, rateLimit: permit.rateLimit };
+      } finally {
+        reservation.release();
+      }
+    } finally {
+      permit.release();
+    }
+  }
+
+  private async run(call: InferenceCall, grant: Grant): Promise<WorkerAnswer> {
+    const { deployment } = grant;
+    const lost = new Set<string>();
+    for (;;) {
+      const worker = this.router.choose(deployment, lost);
+      const timeoutMs = this.settings.inferenceTimeoutMs - (performance.now() - call.arrivedAtMs);
+      if (timeoutMs <= 0) throw new AppError('request.timeout');
+      const leave = this.router.track(worker);
+      try {
+        return await this.workers.infer({
+          url: worker.url,
+          modelId: deployment.modelId,
+          model: deployment.model,
+          version: deployment.version,
+          principal: call.principal,
+          requestId: call.requestId,
+          body: call.body,
+          timeoutMs,
+          signal: call.signal,
+        });
+      } catch (error) {
+        if (!(error instanceof WorkerLostError)) throw error;
+        lost.add(worker.id);
+        if (lost.size > MAX_OTHER_WORKERS) throw new AppError('worker.unreachable', { cause: error, retryAfterMs: 1_000 });
+      } finally {
+        leave();
+      }
+    }
+  }
+}
+
+/** What the smallest call costs; settlement corrects it. How much a call uses is known only after it ran. */
+function estimateOf(grant: Grant): ReturnType<Grant['prices']['estimate']> {
+  return grant.prices.estimate(grant.deployment.model, SMALLEST_CALL);
+}
+
+const SMALLEST_CALL = [
+  { meter: 'requests', quantity: '1' },
+  { meter: 'inputs', quantity: '1' },
+  { meter: 'input-tokens', quantity: '1' },
+] as const;

@@ -1,0 +1,50 @@
+import type { KeyLimits, Usage, UsageQuantity } from '@weir/contracts';
+import type { Principal } from '@weir/access';
+import type { Money } from '@weir/kernel';
+
+/** A call as every surface hands it to the pipeline. */
+export interface InferenceCall {
+  readonly principal: Principal;
+  /** Limits of the API key; null for a person's session, which has the platform's. */
+  readonly limits: KeyLimits | null;
+  readonly requestId: string;
+  readonly surface: Usage['surface'];
+  /** The model as callers name it. */
+  readonly model: string;
+  /** The alias to follow; default `production`. */
+  readonly alias?: string | undefined;
+  /** When given, the alias must point to this version. */
+  readonly version?: string | undefined;
+  /** Open Inference Protocol request, JSON in UTF-8. The worker checks it against the model. */
+  readonly body: Buffer | string;
+  /** When the request arrived, on the monotonic clock, in milliseconds. */
+  readonly arrivedAtMs: number;
+  /** Aborted when the caller goes away. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** An answer whose usage is durable. */
+export interface InferenceAnswer {
+  /** Id of the call's receipt. */
+  readonly receiptId: string;
+  readonly model: string;
+  readonly version: string;
+  /** Open Inference Protocol response, JSON in UTF-8. */
+  readonly body: Buffer;
+  readonly quantities: readonly UsageQuantity[];
+  readonly cost: Money;
+  /** From arrival to this moment. */
+  readonly latencyMs: number;
+  /** What the caller may know of its limit after this call. */
+  readonly rateLimit: RateLimitState;
+}
+
+/** State of a key's requests-per-minute limit. */
+export interface RateLimitState {
+  readonly limit: number;
+  readonly remaining: number;
+  /** Until the window begins anew. */
+  readonly resetMs: number;
+}
+
+export const DEFAULT_ALIAS = 'production';

@@ -1,0 +1,196 @@
+import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { INTERNAL_TOKEN_HEADER, REQUEST_ID_HEADER, type InternalTokenSigner, type Principal } from '@weir/access';
+import { meterSchema, type UsageQuantity } from '@weir/contracts';
+import { AppError, isErrorCode } from '@weir/kernel';
+import { TOKEN_SIGNER } from '@weir/platform/service';
+import { currentTraceparent } from '@weir/platform/telemetry';
+import { Pool, type Dispatcher } from 'undici';
+
+/** Connections to one worker; a worker batches, so many calls are under way at once. */
+const CONNECTIONS = 64;
+const CONNECT_TIMEOUT_MS = 2_000;
+/** Idle workers are forgotten: their pools hold no socket after this. */
+const KEEP_ALIVE_MS = 30_000;
+/** Largest answer of a worker. */
+const MAX_RESPONSE_BYTES = 64 * 1_048_576;
+
+export interface WorkerRequest {
+  /** Base address of the worker. */
+  readonly url: string;
+  readonly modelId: string;
+  readonly model: string;
+  readonly version: string;
+  readonly principal: Principal;
+  readonly requestId: string;
+  readonly body: Buffer | string;
+  /** Time left for the call. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface WorkerAnswer {
+  readonly body: Buffer;
+  /** What the worker counted, without the call itself. */
+  readonly quantities: readonly UsageQuantity[];
+}
+
+/** The worker did not take the call or was lost with it: another may be asked, since running a model has no effect. */
+export class WorkerLostError extends Error {
+  constructor(cause: unknown) {
+    super('the worker was lost', { cause });
+    this.name = 'WorkerLostError';
+  }
+}
+
+/** Step 5, run: calls workers by the Open Inference Protocol over kept connections. */
+@Injectable()
+export class WorkerClient implements OnApplicationShutdown {
+  readonly #signer: InternalTokenSigner;
+  readonly #pools = new Map<string, Pool>();
+
+  constructor(@Inject(TOKEN_SIGNER) signer: InternalTokenSigner) {
+    this.#signer = signer;
+  }
+
+  /**
+   * @throws WorkerLostError the connection failed before an answer
+   * @throws AppError        the worker's own error, request.timeout, or request.cancelled
+   */
+  async infer(request: WorkerRequest): Promise<WorkerAnswer> {
+    const token = this.#signer.cached(request.principal, 'worker') ?? (await this.#signer.sign(request.principal, 'worker'));
+    return new Promise((resolve, reject) => {
+      this.#pool(request.url).dispatch(
+        {
+          method: 'POST',
+          path: `/v2/models/${encodeURIComponent(request.modelId)}/versions/${encodeURIComponent(request.version)}/infer`,
+          headers: headersOf(request, token),
+          body: request.body,
+          headersTimeout: request.timeoutMs,
+          bodyTimeout: request.timeoutMs,
+        },
+        new AnswerHandler(request.signal, resolve, reject),
+      );
+    });
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
+  }
+
+  #pool(url: string): Pool {
+    let pool = this.#pools.get(url);
+    if (pool === undefined) {
+      pool = new Pool(url, { connections: CONNECTIONS, pipelining: 1, connectTimeout: CONNECT_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS });
+      this.#pools.set(url, pool);
+    }
+    return pool;
+  }
+}
+
+function headersOf(request: WorkerRequest, token: string): Record<string, string> {
+  const headers: Record<string, string> = {
+    'content-type': 'application/json',
+    [INTERNAL_TOKEN_HEADER]: token,
+    [REQUEST_ID_HEADER]: request.requestId,
+    'x-weir-model-name': request.model,
+    'x-weir-deadline-ms': String(Math.ceil(request.timeoutMs)),
+  };
+  const traceparent = currentTraceparent();
+  if (traceparent !== undefined) headers['traceparent'] = traceparent;
+  return headers;
+}
+
+/** Collects one answer. The low-level interface of undici: a third of the cost of a stream per call. */
+class AnswerHandler implements Dispatcher.DispatchHandler {
+  readonly #signal: AbortSignal | undefined;
+  readonly #resolve: (answer: WorkerAnswer) => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #chunks: Buffer[] = [];
+  #onAbort: (() => void) | undefined;
+  #bytes = 0;
+  #status = 0;
+  #headers: Record<string, string | string[] | undefined> = {};
+
+  constructor(signal: AbortSignal | undefined, resolve: (answer: WorkerAnswer) => void, reject: (error: unknown) => void) {
+    this.#signal = signal;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    const signal = this.#signal;
+    if (signal === undefined) return;
+    this.#onAbort = () => controller.abort(new AppError('request.cancelled'));
+    if (signal.aborted) this.#onAbort();
+    else signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: Record<string, string | string[] | undefined>): void {
+    this.#status = status;
+    this.#headers = headers;
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    if (this.#bytes > MAX_RESPONSE_BYTES) controller.abort(new AppError('model.failed', { message: 'The answer of the model is too large.' }));
+    else this.#chunks.push(chunk);
+  }
+
+  onResponseEnd(): void {
+    this.#settle();
+    const body = this.#chunks.length === 1 ? (this.#chunks[0] ?? Buffer.alloc(0)) : Buffer.concat(this.#chunks);
+    if (this.#status === 200) this.#resolve({ body, quantities: quantitiesOf(text(this.#headers['x-weir-usage'])) });
+    else this.#reject(errorOf(this.#status, this.#headers, body));
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    this.#settle();
+    if (error instanceof AppError) this.#reject(error);
+    else if ('code' in error && (error.code === 'UND_ERR_HEADERS_TIMEOUT' || error.code === 'UND_ERR_BODY_TIMEOUT')) this.#reject(new AppError('request.timeout', { cause: error }));
+    else this.#reject(new WorkerLostError(error));
+  }
+
+  #settle(): void {
+    if (this.#onAbort !== undefined) this.#signal?.removeEventListener('abort', this.#onAbort);
+  }
+}
+
+function text(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'string' ? header : undefined;
+}
+
+/** `inputs=1,input-tokens=12` → quantities. */
+function quantitiesOf(header: string | undefined): UsageQuantity[] {
+  if (header === undefined) return [];
+  return header.split(',').map((part) => {
+    const [meter, quantity] = part.split('=');
+    if (quantity === undefined || !/^\d{1,15}$/.test(quantity)) throw new AppError('model.failed', { cause: new Error('a worker reported usage that is not a count') });
+    return { meter: meterSchema.parse(meter?.trim()), quantity };
+  });
+}
+
+/** The worker's error in the table's terms; a worker that is not ours may send another code or none. */
+function errorOf(status: number, headers: Record<string, string | string[] | undefined>, body: Buffer): AppError {
+  const code = text(headers['x-weir-error-code']);
+  const retryAfterSeconds = Number(text(headers['retry-after']));
+  const retryAfterMs = Number.isFinite(retryAfterSeconds) && retryAfterSeconds > 0 ? retryAfterSeconds * 1000 : undefined;
+  const message = messageOf(body);
+  if (code === 'auth.internal_token' || !isErrorCode(code)) {
+    const detail = new Error(`the worker answered ${status}${code === undefined ? '' : ` ${code}`}`);
+    if (status === 400) return new AppError('model.input_invalid', { message, cause: detail });
+    return new AppError(status === 503 || status === 429 ? 'worker.overloaded' : 'model.failed', { retryAfterMs, cause: detail });
+  }
+  const field = text(headers['x-weir-error-field']);
+  return new AppError(code, { message, field, retryAfterMs });
+}
+
+function messageOf(body: Buffer): string | undefined {
+  try {
+    const parsed: unknown = JSON.parse(body.toString('utf8'));
+    if (typeof parsed === 'object' && parsed !== null && 'error' in parsed && typeof parsed.error === 'string') return parsed.error;
+    return undefined;
+  } catch {
+    // Not JSON: the code alone says what happened.
+    return undefined;
+  }
+}

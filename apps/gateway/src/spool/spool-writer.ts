@@ -1,0 +1,142 @@
+import { constants } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
+import path from 'node:path';
+import { AppError } from '@weir/kernel';
+import { encodeRecord, segmentName, type SpoolRecord } from './segment.ts';
+
+/**
+ * When an append counts as done. `commit`: the bytes are on the disk (one `fdatasync` for all that wait): survives a power cut.
+ * `write`: the operating system has them: survives the death of the process, not of the machine.
+ */
+export type SyncPolicy = 'commit' | 'write';
+
+export interface SpoolWriterOptions {
+  readonly directory: string;
+  readonly firstSequence: number;
+  readonly sync: SyncPolicy;
+  /** A segment that has grown past this is closed and the next begun. */
+  readonly segmentBytes: number;
+  /** Bytes that may wait to be written; beyond it appends are refused. */
+  readonly maxPendingBytes: number;
+}
+
+interface Waiting {
+  readonly line: string;
+  resolve(): void;
+  reject(error: AppError): void;
+}
+
+/**
+ * Appends records to segments with group commit: everything that arrives while a write is under way shares the next
+ * write and sync. Never appends to a segment of an earlier process, whose last line may be torn.
+ */
+export class SpoolWriter {
+  readonly #options: SpoolWriterOptions;
+  #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  #running: Promise<void> | null = null;
+  #file: FileHandle | null = null;
+  #sequence: number;
+  #length = 0;
+  #totalBytes = 0;
+  #isClosed = false;
+
+  constructor(options: SpoolWriterOptions) {
+    this.#options = options;
+    this.#sequence = options.firstSequence;
+  }
+
+  /** The segment being written, and how many of its bytes are whole records. */
+  get end(): { readonly sequence: number; readonly length: number } {
+    return { sequence: this.#sequence, length: this.#length };
+  }
+
+  /** Bytes written since the start. */
+  get totalBytes(): number {
+    return this.#totalBytes;
+  }
+
+  /** @throws usage.unrecordable the disk refuses, or too much waits for it */
+  append(record: SpoolRecord): Promise<void> {
+    if (this.#isClosed) return Promise.reject(new AppError('usage.unrecordable'));
+    const line = encodeRecord(record);
+    if (this.#waitingBytes + line.length > this.#options.maxPendingBytes) return Promise.reject(new AppError('usage.unrecordable'));
+    this.#waitingBytes += line.length;
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ line, resolve, reject });
+      this.#running ??= this.#run();
+    });
+  }
+
+  /** Writes what waits, then closes the segment. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#running;
+    await this.#file?.close();
+    this.#file = null;
+  }
+
+  async #run(): Promise<void> {
+    // One turn of the event loop, so that calls settled in the same turn share a write.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      this.#waitingBytes = 0;
+      try {
+        await this.#write(batch);
+        for (const one of batch) one.resolve();
+      } catch (error) {
+        const refusal = new AppError('usage.unrecordable', { cause: error });
+        for (const one of batch) one.reject(refusal);
+      }
+    }
+    this.#running = null;
+  }
+
+  async #write(batch: readonly Waiting[]): Promise<void> {
+    const file = await this.#open();
+    const bytes = Buffer.from(batch.map((one) => one.line).join(''), 'utf8');
+    try {
+      for (let written = 0; written < bytes.length; ) {
+        const { bytesWritten } = await file.write(bytes, written, bytes.length - written, this.#length + written);
+        written += bytesWritten;
+      }
+      if (this.#options.sync === 'commit') await file.datasync();
+    } catch (error) {
+      // Nobody was told that these are safe: take back what may be half written, and start a new segment.
+      await file.truncate(this.#length).catch(() => undefined);
+      await file.close().catch(() => undefined);
+      this.#file = null;
+      this.#sequence++;
+      this.#length = 0;
+      throw error;
+    }
+    this.#length += bytes.length;
+    this.#totalBytes += bytes.length;
+  }
+
+  async #open(): Promise<FileHandle> {
+    if (this.#file !== null && this.#length >= this.#options.segmentBytes) {
+      await this.#file.close();
+      this.#file = null;
+      this.#sequence++;
+      this.#length = 0;
+    }
+    if (this.#file === null) {
+      this.#file = await open(path.join(this.#options.directory, segmentName(this.#sequence)), constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600);
+      if (this.#options.sync === 'commit') await syncDirectory(this.#options.directory);
+    }
+    return this.#file;
+  }
+}
+
+/** Makes a new file's name durable, not only its content. */
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, constants.O_RDONLY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,40 @@
+import { Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
+import type { EventBus } from '@weir/platform/bus';
+import { EVENT_BUS, LOGGER, METRICS, SETTINGS } from '@weir/platform/service';
+import { Gauge, type Logger, type Registry } from '@weir/platform/telemetry';
+import type { GatewaySettings } from '../settings.ts';
+import { UsageSpool } from './usage-spool.ts';
+
+/** Part of the shutdown's time that goes to shipping what is left; the rest stays on the disk for the next process. */
+const LAST_SHIPMENT_MS = 3_000;
+
+/** The durable way of usage events from the pipeline to the bus. */
+@Module({
+  providers: [
+    {
+      provide: UsageSpool,
+      inject: [SETTINGS, EVENT_BUS, LOGGER, METRICS],
+      useFactory: async (settings: GatewaySettings, bus: EventBus, logger: Logger, metrics: Registry): Promise<UsageSpool> => {
+        const spool = await UsageSpool.open({ directory: settings.spoolDirectory, sync: settings.spoolSync, maxBytes: settings.spoolMaxBytes }, bus, logger);
+        new Gauge({
+          name: 'weir_usage_spool_bytes',
+          help: 'Usage that is on disk and not yet on the bus',
+          registers: [metrics],
+          collect() {
+            this.set(spool.pendingBytes);
+          },
+        });
+        return spool;
+      },
+    },
+  ],
+  exports: [UsageSpool],
+})
+export class SpoolModule implements OnApplicationShutdown {
+  constructor(@Inject(UsageSpool) private readonly spool: UsageSpool) {}
+
+  /** After the last request was answered and before the bus is closed: modules stop in the reverse of their imports. */
+  async onApplicationShutdown(): Promise<void> {
+    await this.spool.close(LAST_SHIPMENT_MS);
+  }
+}

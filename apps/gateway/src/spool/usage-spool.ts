@@ -1,0 +1,221 @@
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TOPICS } from '@weir/contracts';
+import { AppError } from '@weir/kernel';
+import type { EventBus } from '@weir/platform/bus';
+import type { Logger } from '@weir/platform/telemetry';
+import { claimDirectory, type DirectoryClaim } from './directory-claim.ts';
+import { decodeChunk, segmentName, segmentSequence, type SpoolRecord } from './segment.ts';
+import { SpoolWriter, type SyncPolicy } from './spool-writer.ts';
+
+export interface UsageSpoolOptions {
+  /** Its own folder: one process at a time. */
+  readonly directory: string;
+  readonly sync: SyncPolicy;
+  /** Bytes that may wait to be shipped; when they are used up nothing more is served. */
+  readonly maxBytes: number;
+  readonly segmentBytes?: number;
+}
+
+const SEGMENT_BYTES = 16 * 1_048_576;
+const MAX_PENDING_BYTES = 16 * 1_048_576;
+/** Read and sent at once: some hundreds of events. */
+const SHIP_CHUNK_BYTES = 262_144;
+/** Time for a few more events to gather before a send; a batch of ten costs the bus little more than one event. */
+const LINGER_MS = 20;
+const SEND_TIMEOUT_MS = 10_000;
+const FIRST_RETRY_MS = 250;
+const LONGEST_RETRY_MS = 5_000;
+const POSITION_FILE = 'position.json';
+
+interface Position {
+  readonly sequence: number;
+  readonly offset: number;
+}
+
+/**
+ * Keeps usage events on the local disk until the bus has them. An event is durable before its call is answered;
+ * after a crash the next process ships what was left. The bus may receive an event twice: readers know it by its id.
+ */
+export class UsageSpool {
+  readonly #options: UsageSpoolOptions;
+  readonly #bus: EventBus;
+  readonly #logger: Logger;
+  readonly #claim: DirectoryClaim;
+  readonly #writer: SpoolWriter;
+  readonly #shipping: Promise<void>;
+  readonly #stop = new AbortController();
+  #position: Position;
+  /** Bytes of earlier processes' segments that are not shipped yet. */
+  #inheritedBytes: number;
+  #shippedBytes = 0;
+  #wake: (() => void) | null = null;
+
+  private constructor(options: UsageSpoolOptions, bus: EventBus, logger: Logger, claim: DirectoryClaim, writer: SpoolWriter, position: Position, inheritedBytes: number) {
+    this.#options = options;
+    this.#bus = bus;
+    this.#logger = logger;
+    this.#claim = claim;
+    this.#writer = writer;
+    this.#position = position;
+    this.#inheritedBytes = inheritedBytes;
+    this.#shipping = this.#ship();
+  }
+
+  /** Claims the folder, finds what earlier processes left, and begins to ship it. */
+  static async open(options: UsageSpoolOptions, bus: EventBus, logger: Logger): Promise<UsageSpool> {
+    await mkdir(options.directory, { recursive: true, mode: 0o700 });
+    const claim = await claimDirectory(options.directory);
+    const sequences = await segmentsIn(options.directory);
+    const position = await readPosition(options.directory, sequences);
+    let inheritedBytes = 0;
+    for (const sequence of sequences) {
+      const { size } = await stat(path.join(options.directory, segmentName(sequence)));
+      inheritedBytes += sequence === position.sequence ? Math.max(0, size - position.offset) : size;
+    }
+    const writer = new SpoolWriter({
+      directory: options.directory,
+      firstSequence: (sequences.at(-1) ?? position.sequence) + 1,
+      sync: options.sync,
+      segmentBytes: options.segmentBytes ?? SEGMENT_BYTES,
+      maxPendingBytes: MAX_PENDING_BYTES,
+    });
+    return new UsageSpool(options, bus, logger, claim, writer, position, inheritedBytes);
+  }
+
+  /** Bytes that wait to be shipped. */
+  get pendingBytes(): number {
+    return Math.max(0, this.#inheritedBytes + this.#writer.totalBytes - this.#shippedBytes);
+  }
+
+  /** Is there room for more? Asked before a call runs, so that no work is done that cannot be recorded. */
+  get hasRoom(): boolean {
+    return this.pendingBytes < this.#options.maxBytes;
+  }
+
+  /**
+   * Resolves when the event is durable.
+   *
+   * @throws usage.unrecordable the spool is full or the disk refuses
+   */
+  async append(record: SpoolRecord): Promise<void> {
+    if (!this.hasRoom) throw new AppError('usage.unrecordable');
+    await this.#writer.append(record);
+    this.#wake?.();
+  }
+
+  /** Ships what it can within `timeoutMs`, then gives the folder free; the rest is shipped by the next process. */
+  async close(timeoutMs: number): Promise<void> {
+    await this.#writer.close();
+    const deadline = Date.now() + timeoutMs;
+    while (this.pendingBytes > 0 && Date.now() < deadline) {
+      this.#wake?.();
+      await sleep(LINGER_MS);
+    }
+    this.#stop.abort();
+    this.#wake?.();
+    await this.#shipping;
+    await this.#claim.release();
+  }
+
+  async #ship(): Promise<void> {
+    let retryMs = FIRST_RETRY_MS;
+    while (!this.#stop.signal.aborted) {
+      try {
+        const hasShipped = await this.#shipOnce();
+        retryMs = FIRST_RETRY_MS;
+        if (!hasShipped) await this.#untilWoken();
+      } catch (error) {
+        this.#logger.warn({ err: error, pendingBytes: this.pendingBytes, retryMs }, 'usage could not be shipped; it stays in the spool');
+        await sleep(retryMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+        retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
+      }
+    }
+  }
+
+  /** Ships one chunk; false when there is nothing to ship. */
+  async #shipOnce(): Promise<boolean> {
+    const end = this.#writer.end;
+    const { sequence, offset } = this.#position;
+    const isBeingWritten = sequence === end.sequence;
+    const chunk = await readChunk(path.join(this.#options.directory, segmentName(sequence)), offset, isBeingWritten ? end.length - offset : SHIP_CHUNK_BYTES);
+    const { records, consumedBytes, damagedLines } = decodeChunk(chunk);
+    if (damagedLines > 0) this.#logger.error({ damagedLines, segment: segmentName(sequence) }, 'the spool holds damaged lines: usage was lost by the disk');
+    if (consumedBytes === 0) return isBeingWritten || sequence > end.sequence ? false : this.#nextSegment(chunk.length);
+    if (records.length > 0) await this.#bus.send(TOPICS['inference.usage'].name, records, { timeoutMs: SEND_TIMEOUT_MS });
+    this.#shippedBytes += consumedBytes;
+    await this.#moveTo({ sequence, offset: offset + consumedBytes });
+    return true;
+  }
+
+  /** Leaves a segment behind that is wholly shipped; what is left of it is a line that a crash tore before it was durable. */
+  async #nextSegment(tornBytes: number): Promise<boolean> {
+    const done = this.#position.sequence;
+    const following = (await segmentsIn(this.#options.directory)).find((sequence) => sequence > done) ?? this.#writer.end.sequence;
+    this.#shippedBytes += tornBytes;
+    await this.#moveTo({ sequence: following, offset: 0 });
+    await rm(path.join(this.#options.directory, segmentName(done)), { force: true });
+    return true;
+  }
+
+  async #moveTo(position: Position): Promise<void> {
+    const file = path.join(this.#options.directory, POSITION_FILE);
+    await writeFile(`${file}.new`, JSON.stringify(position), { mode: 0o600 });
+    await rename(`${file}.new`, file);
+    this.#position = position;
+  }
+
+  async #untilWoken(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      if (this.#stop.signal.aborted || this.#hasMore()) resolve();
+    });
+    this.#wake = null;
+    await sleep(LINGER_MS, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+  }
+
+  #hasMore(): boolean {
+    const end = this.#writer.end;
+    return this.#position.sequence < end.sequence ? true : this.#position.offset < end.length;
+  }
+}
+
+async function segmentsIn(directory: string): Promise<number[]> {
+  const names = await readdir(directory);
+  return names
+    .map(segmentSequence)
+    .filter((sequence) => sequence !== null)
+    .sort((a, b) => a - b);
+}
+
+async function readPosition(directory: string, sequences: readonly number[]): Promise<Position> {
+  const first: Position = { sequence: sequences[0] ?? 0, offset: 0 };
+  try {
+    const stored = JSON.parse(await readFile(path.join(directory, POSITION_FILE), 'utf8')) as Position;
+    if (Number.isSafeInteger(stored.sequence) && Number.isSafeInteger(stored.offset) && stored.sequence >= first.sequence) return stored;
+    return first;
+  } catch {
+    // No position, or one that a crash left unreadable: ship everything again; readers know what they have.
+    return first;
+  }
+}
+
+/** Up to `SHIP_CHUNK_BYTES`, but not past `limitBytes`; empty when the segment is not there. */
+async function readChunk(file: string, offset: number, limitBytes: number): Promise<Buffer> {
+  const length = Math.min(limitBytes, SHIP_CHUNK_BYTES);
+  if (length <= 0) return Buffer.alloc(0);
+  try {
+    const handle = await open(file, 'r');
+    try {
+      const buffer = Buffer.allocUnsafe(length);
+      const { bytesRead } = await handle.read(buffer, 0, length, offset);
+      return buffer.subarray(0, bytesRead);
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return Buffer.alloc(0);
+    throw error;
+  }
+}
