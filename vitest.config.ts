@@ -1,6 +1,10 @@
 import { defineConfig } from 'vitest/config';
 
-const shared = { ssr: { resolve: { conditions: ['@weir/source'] } } };
+const shared = {
+  ssr: { resolve: { conditions: ['@weir/source'] } },
+  // Vite would take graphql's ES modules, Node takes its CommonJS: two copies, whose types are not each other's.
+  resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
+};
 
 export default defineConfig({
   test: {
@@ -14,7 +18,12 @@ export default defineConfig({
     projects: [
       {
         ...shared,
-        test: { name: 'unit', include: ['{apps,libs}/*/src/**/*.spec.ts', 'scripts/**/*.spec.ts'], exclude: ['**/*.int.spec.ts', '**/*.kafka.spec.ts'], environment: 'node' },
+        test: {
+          name: 'unit',
+          include: ['{apps,libs}/*/src/**/*.spec.ts', 'scripts/**/*.spec.ts'],
+          exclude: ['**/*.int.spec.ts', '**/*.kafka.spec.ts'],
+          environment: 'node',
+        },
       },
       {
         ...shared,

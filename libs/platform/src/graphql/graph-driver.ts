@@ -1,0 +1,66 @@
+import { Injectable } from '@nestjs/common';
+import { AbstractGraphQLDriver, type GqlModuleOptions } from '@nestjs/graphql';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { GraphQLSchema } from 'graphql';
+import type { Logger } from '../telemetry/index.ts';
+import type { GraphCaller } from './graph-context.ts';
+import { GraphRunner } from './graph-runner.ts';
+import { mountHttp } from './http-transport.ts';
+import { DEFAULT_GRAPH_LIMITS, type GraphLimits } from './limits.ts';
+import {
+  DEFAULT_SOCKET_LIMITS,
+  mountSockets,
+  type SocketCredentials,
+  type SocketLimits,
+  type SocketTransport,
+} from './socket-transport.ts';
+
+/** Options of `GraphQLModule.forRoot` with this driver, beside Nest's own. */
+export interface GraphDriverOptions<C extends GraphCaller = GraphCaller> extends GqlModuleOptions {
+  readonly logger: Logger;
+  /** Who asks over HTTP; an `AppError` that it throws is the answer, with its HTTP status. */
+  authenticate(request: FastifyRequest): C | Promise<C>;
+  /** Who speaks on a socket. Without it the port serves no sockets. */
+  authenticateSocket?(credentials: SocketCredentials): C | Promise<C>;
+  readonly limits?: Partial<GraphLimits>;
+  readonly socketLimits?: Partial<SocketLimits>;
+  /** Answers a browser that opens the address. */
+  readonly page?: (request: FastifyRequest, reply: FastifyReply) => void;
+}
+
+/** Serves a Nest schema by `graphql-http`, `graphql-ws` and `graphql-jit`: the same at the gateway and in every service. */
+@Injectable()
+export class GraphDriver extends AbstractGraphQLDriver<GraphDriverOptions> {
+  #sockets: SocketTransport | undefined;
+
+  async start(options: GraphDriverOptions): Promise<void> {
+    const schema: GraphQLSchema | undefined = options.schema;
+    if (schema === undefined) throw new Error('the GraphQL driver was started without a schema');
+    const limits = { ...DEFAULT_GRAPH_LIMITS, ...options.limits };
+    const path = options.path ?? '/graphql';
+    const runner = new GraphRunner(schema, limits, options.logger);
+    const fastify = this.httpAdapterHost.httpAdapter.getInstance<FastifyInstance>();
+    mountHttp(fastify, runner, {
+      path,
+      maxBodyBytes: limits.maxBodyBytes,
+      authenticate: (request) => options.authenticate(request),
+      page: options.page,
+      logger: options.logger,
+    });
+    if (options.authenticateSocket !== undefined) {
+      const authenticateSocket = options.authenticateSocket.bind(options);
+      const socketLimits = { ...DEFAULT_SOCKET_LIMITS, ...options.socketLimits };
+      this.#sockets = mountSockets(fastify.server, runner, {
+        path,
+        maxMessageBytes: limits.maxBodyBytes,
+        limits: socketLimits,
+        authenticateSocket,
+        logger: options.logger,
+      });
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#sockets?.close();
+  }
+}

@@ -1,0 +1,78 @@
+import { GraphQLError, type ExecutionArgs, type ExecutionResult, type GraphQLSchema } from 'graphql';
+import type { Logger } from '../telemetry/index.ts';
+import { Documents, type PreparedOperation } from './documents.ts';
+import type { GraphContext } from './graph-context.ts';
+import { documentErrors, safeResult } from './graph-errors.ts';
+import type { GraphLimits } from './limits.ts';
+
+/** What a client asks on either transport. */
+export interface GraphRequest {
+  readonly query: string;
+  readonly operationName?: string | null | undefined;
+  readonly variables?: Readonly<Record<string, unknown>> | null | undefined;
+}
+
+/** A request that may run: graphql's arguments, with the operation that was prepared for them. */
+export interface ReadyOperation extends ExecutionArgs {
+  readonly contextValue: GraphContext;
+  readonly operation: PreparedOperation;
+}
+
+/** Runs operations of one schema, the same for both transports: limits, caches, compiled queries, safe errors. */
+export class GraphRunner {
+  readonly schema: GraphQLSchema;
+  readonly #documents: Documents;
+  readonly #logger: Logger;
+
+  constructor(schema: GraphQLSchema, limits: GraphLimits, logger: Logger) {
+    this.schema = schema;
+    this.#documents = new Documents(schema, limits);
+    this.#logger = logger;
+  }
+
+  /** Checks the document; errors have their code and the request's id. */
+  prepare(request: GraphRequest, context: GraphContext): ReadyOperation | readonly GraphQLError[] {
+    const operation = this.#documents.prepare(request.query, request.operationName);
+    if (!('node' in operation)) return documentErrors(operation, context.requestId);
+    return {
+      schema: this.schema,
+      document: operation.document,
+      operationName: operation.node.name?.value,
+      variableValues: request.variables ?? {},
+      contextValue: context,
+      operation,
+    };
+  }
+
+  /** Runs a query or mutation. A result without `data` means that nothing ran. */
+  execute(ready: ReadyOperation): ExecutionResult | Promise<ExecutionResult> {
+    const { operation } = ready;
+    if (!operation.oneOf.holds(ready.variableValues ?? {})) return this.#safe({ errors: [new GraphQLError('oneOf')] }, ready);
+    const result = this.#documents.execute(operation, ready);
+    return result instanceof Promise ? result.then((settled) => this.#safe(settled, ready)) : this.#safe(result, ready);
+  }
+
+  /** Starts a subscription; each event's result is made safe as it passes. */
+  async subscribe(ready: ReadyOperation): Promise<AsyncGenerator<ExecutionResult> | ExecutionResult> {
+    if (!ready.operation.oneOf.holds(ready.variableValues ?? {})) return this.#safe({ errors: [new GraphQLError('oneOf')] }, ready);
+    const outcome = await this.#documents.subscribe(ready);
+    if (!(Symbol.asyncIterator in outcome))
+      return this.#safe(outcome.data === undefined ? { ...outcome, data: isVariableFailure(outcome) ? undefined : null } : outcome, ready);
+    return this.#events(outcome, ready);
+  }
+
+  async *#events(events: AsyncGenerator<ExecutionResult, void, void>, ready: ReadyOperation): AsyncGenerator<ExecutionResult> {
+    for await (const result of events) yield this.#safe(result, ready);
+  }
+
+  #safe(result: ExecutionResult, { contextValue, operation, variableValues }: ReadyOperation): ExecutionResult {
+    if (result.errors === undefined) return result;
+    const requestId = contextValue.requestId;
+    return safeResult(result, { schema: this.schema, node: operation.node, variables: variableValues ?? {}, requestId }, this.#logger);
+  }
+}
+
+/** A subscription that could not start has no data either way: errors with a path come from its resolver. */
+function isVariableFailure(outcome: ExecutionResult): boolean {
+  return outcome.errors?.every((error) => error.path === undefined) ?? false;
+}

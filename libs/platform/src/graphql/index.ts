@@ -1,0 +1,24 @@
+export {
+  connectionOf,
+  decodeCursor,
+  DEFAULT_PAGE_SIZE,
+  encodeCursor,
+  MAX_PAGE_SIZE,
+  PageArgs,
+  PageInfo,
+  pageOf,
+  pageRequest,
+  type Connection,
+  type Edge,
+  type PageRequest,
+} from './connection.ts';
+export { GraphContext, type GraphCaller } from './graph-context.ts';
+export { GraphDriver, type GraphDriverOptions } from './graph-driver.ts';
+export { describeError, type GraphErrorExtensions } from './graph-errors.ts';
+export { DEFAULT_GRAPH_LIMITS, type GraphLimits } from './limits.ts';
+export { MoneyType } from './money.ts';
+export { parseInput } from './parse-input.ts';
+export { DateTime, Json } from './scalars.ts';
+export { DEFAULT_SOCKET_LIMITS, type SocketCredentials, type SocketLimits } from './socket-transport.ts';
+export { SubgraphModule, type SubgraphOptions } from './subgraph.module.ts';
+export { expectSubgraphIsCurrent, printSubgraph, SCHEMA_OPTIONS, subgraphFile } from './subgraph-sdl.ts';
