@@ -89,6 +89,8 @@ export function mountSockets<C extends GraphCaller>(
     onSubscribe: async ({ subscriptions, extra }, _id, payload) => {
       const credentials = credentialsOf.get(extra.socket);
       if (credentials === undefined) return [graphErrorOf(new AppError('auth.required'), '')];
+      // Counted before anything is awaited: messages that arrive together must not all see each other.
+      const isOverLimit = Object.keys(subscriptions).length > limits.maxOperationsPerSocket;
       let caller: C;
       try {
         caller = await options.authenticateSocket(credentials);
@@ -97,7 +99,7 @@ export function mountSockets<C extends GraphCaller>(
         return [graphErrorOf(toAppError(error), '')];
       }
       const context = new GraphContext(caller, extra.request, departureOf(extra));
-      if (Object.keys(subscriptions).length > limits.maxOperationsPerSocket) {
+      if (isOverLimit) {
         return [
           graphErrorOf(
             new AppError('limit.in_flight', { message: `A socket may have ${limits.maxOperationsPerSocket} operations under way.` }),
