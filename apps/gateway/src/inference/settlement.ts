@@ -32,7 +32,7 @@ export class Settlements {
   /** @throws usage.unrecordable when it cannot be recorded: then the answer must not be sent */
   async settle(call: InferenceCall, grant: Grant, counted: readonly UsageQuantity[]): Promise<Settlement> {
     const quantities: UsageQuantity[] = [{ meter: 'requests', quantity: '1' }, ...counted];
-    const cost = grant.prices.estimate(grant.deployment.model, quantities);
+    const { cost, lines } = grant.prices.rate(grant.deployment.model, quantities);
     const receiptId = this.#ids.next();
     const occurredAt = new Date(this.#clock.now()).toISOString();
     const latencyMs = Math.round((performance.now() - call.arrivedAtMs) * 1000) / 1000;
@@ -47,7 +47,7 @@ export class Settlements {
       versionId: deployment.versionId,
       version: deployment.version,
       surface: call.surface,
-      quantities,
+      quantities: lines.map(({ meter, quantity, amount }) => ({ meter, quantity, amount })),
       priceListId: prices.id,
       cost,
       latencyMs,

@@ -17,7 +17,7 @@ class RecordingBus implements Pick<EventBus, 'send'> {
 
   async send(_: string, records: readonly NewRecord[]): Promise<void> {
     if (this.isAway) throw new AppError('service.unavailable');
-    this.sent.push(...records);
+    this.sent.push(...records.map(({ key, value }) => ({ key, value })));
   }
 }
 

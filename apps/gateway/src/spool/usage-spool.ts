@@ -1,9 +1,9 @@
 import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { TOPICS } from '@weir/contracts';
+import { usageRecorded } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
-import type { EventBus } from '@weir/platform/bus';
+import { EVENT_TYPE_HEADER, type EventBus, type NewRecord } from '@weir/platform/bus';
 import type { Logger } from '@weir/platform/telemetry';
 import { claimDirectory, type DirectoryClaim } from './directory-claim.ts';
 import { decodeChunk, segmentName, segmentSequence, type SpoolRecord } from './segment.ts';
@@ -28,6 +28,7 @@ const SEND_TIMEOUT_MS = 10_000;
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 5_000;
 const POSITION_FILE = 'position.json';
+const USAGE_HEADERS = { [EVENT_TYPE_HEADER]: usageRecorded.type };
 
 interface Position {
   readonly sequence: number;
@@ -143,7 +144,7 @@ export class UsageSpool {
     const { records, consumedBytes, damagedLines } = decodeChunk(chunk);
     if (damagedLines > 0) this.#logger.error({ damagedLines, segment: segmentName(sequence) }, 'the spool holds damaged lines: usage was lost by the disk');
     if (consumedBytes === 0) return isBeingWritten || sequence > end.sequence ? false : this.#nextSegment(chunk.length);
-    if (records.length > 0) await this.#bus.send(TOPICS['inference.usage'].name, records, { timeoutMs: SEND_TIMEOUT_MS });
+    if (records.length > 0) await this.#bus.send(usageRecorded.topic, records.map(asUsage), { timeoutMs: SEND_TIMEOUT_MS });
     this.#shippedBytes += consumedBytes;
     await this.#moveTo({ sequence, offset: offset + consumedBytes });
     return true;
@@ -179,6 +180,10 @@ export class UsageSpool {
     const end = this.#writer.end;
     return this.#position.sequence < end.sequence ? true : this.#position.offset < end.length;
   }
+}
+
+function asUsage(record: SpoolRecord): NewRecord {
+  return { ...record, headers: USAGE_HEADERS };
 }
 
 async function segmentsIn(directory: string): Promise<number[]> {

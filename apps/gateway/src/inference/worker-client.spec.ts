@@ -1,0 +1,99 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { InternalTokenSigner, InternalTokenVerifier, INTERNAL_TOKEN_HEADER } from '@weir/access';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { aPrincipal } from './gateway-world.fixture.ts';
+import { WorkerClient, WorkerLostError, type WorkerRequest } from './worker-client.ts';
+
+const keys = generateKeyPairSync('ed25519');
+const kid = 'gateway.spec';
+const signer = new InternalTokenSigner({ service: 'gateway', jwk: { ...keys.privateKey.export({ format: 'jwk' }), kid } });
+const verifier = new InternalTokenVerifier('worker', { keys: [{ ...keys.publicKey.export({ format: 'jwk' }), kid }] });
+
+let server: Server;
+let client: WorkerClient;
+let seen: { path: string; headers: Record<string, unknown>; body: string };
+let answer: (response: ServerResponse) => void;
+
+beforeEach(async () => {
+  client = new WorkerClient(signer);
+  server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    request.on('end', () => {
+      seen = { path: request.url ?? '', headers: request.headers, body };
+      answer(response);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+});
+
+afterEach(async () => {
+  await client.onApplicationShutdown();
+  server.closeAllConnections();
+  server.close();
+});
+
+function aRequest(overrides: Partial<WorkerRequest> = {}): WorkerRequest {
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    modelId: 'model/1',
+    model: 'digits',
+    version: '1',
+    principal: aPrincipal(),
+    requestId: 'request-1',
+    body: '{"inputs":[]}',
+    timeoutMs: 5_000,
+    ...overrides,
+  };
+}
+
+describe('calling a worker', () => {
+  test('the call carries a token of the principal for the worker, the deadline and the request id; the answer its counts', async () => {
+    answer = (response) => response.writeHead(200, { 'x-weir-usage': 'inputs=2,input-tokens=31' }).end('{"outputs":[]}');
+    const result = await client.infer(aRequest());
+    expect(result.body.toString()).toBe('{"outputs":[]}');
+    expect(result.quantities).toEqual([
+      { meter: 'inputs', quantity: '2' },
+      { meter: 'input-tokens', quantity: '31' },
+    ]);
+    expect(seen.path).toBe('/v2/models/model%2F1/versions/1/infer');
+    expect(seen.headers).toMatchObject({ 'x-request-id': 'request-1', 'x-weir-deadline-ms': '5000', 'x-weir-model-name': 'digits' });
+    const { caller, principal } = await verifier.verify(String(seen.headers[INTERNAL_TOKEN_HEADER]));
+    expect(caller).toBe('gateway');
+    expect(principal).toMatchObject({ tenantId: 'acme', id: 'key-1' });
+  });
+
+  test("the worker's error keeps its code, message and retry time", async () => {
+    answer = (response) => response.writeHead(429, { 'x-weir-error-code': 'worker.overloaded', 'retry-after': '2' }).end('{"error":"the queue of the model is full"}');
+    await expect(client.infer(aRequest())).rejects.toMatchObject({ code: 'worker.overloaded', message: 'the queue of the model is full', retryAfterMs: 2_000 });
+  });
+
+  test('an error of a server that is not ours is said in the terms of the table', async () => {
+    answer = (response) => response.writeHead(400).end('{"error":"unexpected shape for input"}');
+    await expect(client.infer(aRequest())).rejects.toMatchObject({ code: 'model.input_invalid', message: 'unexpected shape for input' });
+    answer = (response) => response.writeHead(500).end('<html>stack</html>');
+    const error: unknown = await client.infer(aRequest()).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: 'model.failed' });
+    expect((error as Error).message).not.toContain('html');
+  });
+
+  test('a worker that is gone, before or during the call, is a lost worker', async () => {
+    await expect(client.infer(aRequest({ url: 'http://127.0.0.1:1' }))).rejects.toBeInstanceOf(WorkerLostError);
+    answer = (response) => response.destroy();
+    await expect(client.infer(aRequest())).rejects.toBeInstanceOf(WorkerLostError);
+  });
+
+  test('a worker that does not answer in time is a timeout', async () => {
+    answer = () => undefined;
+    await expect(client.infer(aRequest({ timeoutMs: 100 }))).rejects.toMatchObject({ code: 'request.timeout' });
+  });
+
+  test('a caller who goes away cancels the call', async () => {
+    const caller = new AbortController();
+    answer = () => caller.abort();
+    await expect(client.infer(aRequest({ signal: caller.signal }))).rejects.toMatchObject({ code: 'request.cancelled' });
+  });
+});
