@@ -3,3 +3,5 @@ export { eventually, type EventuallyOptions } from './eventually.ts';
 export { freshDatabase } from './fresh-database.ts';
 export { aPrincipal, anOperator, type PrincipalOptions } from './principals.ts';
 export { countingIds, TestClock } from './time.ts';
+export { SIGNING_SERVICES, testSigningKeys, type SigningService, type TestSigningKeys } from './signing-keys.ts';
+export { startTestService, type GraphAnswer, type TestRequest, type TestService, type TestServiceOptions } from './test-service.ts';
