@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Principal } from '@weir/access';
+import type { FastifyReply } from 'fastify';
 
 /** What the transport knows about a request before anything runs. */
 export interface GraphCaller {
@@ -10,8 +11,14 @@ export interface GraphCaller {
   readonly caller?: string | undefined;
 }
 
-/** Where the request came in: tells when the client is gone. */
-export interface Departure {
+/** Where a request came in. */
+export interface GraphOrigin {
+  /** Node's request: of the call itself, or of the socket's handshake. */
+  readonly request: IncomingMessage;
+  /** The answer that is being made; undefined on a socket. */
+  readonly reply: FastifyReply | undefined;
+  /** When the request arrived, on the monotonic clock of `performance.now()`. */
+  readonly arrivedAtMs: number;
   /** Calls back once, when the client has gone away before its answer. */
   onGone(listener: () => void): void;
 }
@@ -22,20 +29,19 @@ export class GraphContext<C extends GraphCaller = GraphCaller> {
   readonly caller: C;
   readonly requestId: string;
   readonly principal: Principal | undefined;
-  /** Node's request: of the call itself, or of the socket's handshake. */
   readonly request: IncomingMessage;
   /** When the request arrived, on the monotonic clock of `performance.now()`. */
   readonly arrivedAtMs: number;
-  readonly #departure: Departure;
+  protected readonly origin: GraphOrigin;
   #abort: AbortController | undefined;
 
-  constructor(caller: C, request: IncomingMessage, departure: Departure) {
+  constructor(caller: C, origin: GraphOrigin) {
     this.caller = caller;
     this.requestId = caller.requestId;
     this.principal = caller.principal;
-    this.request = request;
-    this.arrivedAtMs = performance.now();
-    this.#departure = departure;
+    this.request = origin.request;
+    this.arrivedAtMs = origin.arrivedAtMs;
+    this.origin = origin;
   }
 
   /** Aborted when the client goes away. Made when it is first asked for: most resolvers never wait. */
@@ -43,8 +49,15 @@ export class GraphContext<C extends GraphCaller = GraphCaller> {
     if (this.#abort === undefined) {
       const abort = new AbortController();
       this.#abort = abort;
-      this.#departure.onGone(() => abort.abort());
+      this.origin.onGone(() => abort.abort());
     }
     return this.#abort.signal;
   }
+}
+
+/** Makes the context of a request; a port with more to tell its resolvers brings its own. */
+export type GraphContextFactory<C extends GraphCaller> = (caller: C, origin: GraphOrigin) => GraphContext<C>;
+
+export function plainContext<C extends GraphCaller>(caller: C, origin: GraphOrigin): GraphContext<C> {
+  return new GraphContext(caller, origin);
 }

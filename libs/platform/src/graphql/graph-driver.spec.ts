@@ -23,7 +23,7 @@ import { createLogger } from '../telemetry/index.ts';
 import type { GraphContext } from './graph-context.ts';
 import { GraphDriver, type GraphDriverOptions } from './graph-driver.ts';
 import { PageArgs, pageRequest } from './connection.ts';
-import { Json } from './scalars.ts';
+import { JsonScalar } from './scalars.ts';
 
 @ObjectType()
 class Part {
@@ -99,8 +99,8 @@ class PartsResolver {
     return input.name;
   }
 
-  @Query(() => Json, { nullable: true })
-  echo(@Args('value', { type: () => Json }) value: unknown): unknown {
+  @Query(() => JsonScalar, { nullable: true })
+  echo(@Args('value', { type: () => JsonScalar }) value: unknown): unknown {
     return value;
   }
 

@@ -3,7 +3,7 @@ import { AbstractGraphQLDriver, type GqlModuleOptions } from '@nestjs/graphql';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import type { Logger } from '../telemetry/index.ts';
-import type { GraphCaller } from './graph-context.ts';
+import { plainContext, type GraphCaller, type GraphContextFactory } from './graph-context.ts';
 import { GraphRunner } from './graph-runner.ts';
 import { mountHttp } from './http-transport.ts';
 import { DEFAULT_GRAPH_LIMITS, type GraphLimits } from './limits.ts';
@@ -22,6 +22,8 @@ export interface GraphDriverOptions<C extends GraphCaller = GraphCaller> extends
   authenticate(request: FastifyRequest): C | Promise<C>;
   /** Who speaks on a socket. Without it the port serves no sockets. */
   authenticateSocket?(credentials: SocketCredentials): C | Promise<C>;
+  /** Makes the resolvers' context; a plain `GraphContext` when absent. */
+  readonly createContext?: GraphContextFactory<C>;
   readonly limits?: Partial<GraphLimits>;
   readonly socketLimits?: Partial<SocketLimits>;
   /** Answers a browser that opens the address. */
@@ -38,12 +40,14 @@ export class GraphDriver extends AbstractGraphQLDriver<GraphDriverOptions> {
     if (schema === undefined) throw new Error('the GraphQL driver was started without a schema');
     const limits = { ...DEFAULT_GRAPH_LIMITS, ...options.limits };
     const path = options.path ?? '/graphql';
+    const createContext = options.createContext ?? plainContext;
     const runner = new GraphRunner(schema, limits, options.logger);
     const fastify = this.httpAdapterHost.httpAdapter.getInstance<FastifyInstance>();
     mountHttp(fastify, runner, {
       path,
       maxBodyBytes: limits.maxBodyBytes,
       authenticate: (request) => options.authenticate(request),
+      createContext,
       page: options.page,
       logger: options.logger,
     });
@@ -55,6 +59,7 @@ export class GraphDriver extends AbstractGraphQLDriver<GraphDriverOptions> {
         maxMessageBytes: limits.maxBodyBytes,
         limits: socketLimits,
         authenticateSocket,
+        createContext,
         logger: options.logger,
       });
     }

@@ -10,7 +10,7 @@ import {
 } from 'graphql-http';
 import { errorHeaders, fromFrameworkError, requestContext } from '../http/index.ts';
 import type { Logger } from '../telemetry/index.ts';
-import { GraphContext, type Departure, type GraphCaller } from './graph-context.ts';
+import type { GraphCaller, GraphContext, GraphContextFactory, GraphOrigin } from './graph-context.ts';
 import { describeError, graphErrorOf } from './graph-errors.ts';
 import type { GraphRunner, ReadyOperation } from './graph-runner.ts';
 
@@ -21,6 +21,7 @@ export interface HttpTransportOptions<C extends GraphCaller> {
   readonly maxBodyBytes: number;
   /** Who asks. What it throws is answered before anything is read of the document, with the error's HTTP status. */
   authenticate(request: FastifyRequest): C | Promise<C>;
+  readonly createContext: GraphContextFactory<C>;
   /** Answers a browser that opens the address; without it such a request gets 406. */
   readonly page?: ((request: FastifyRequest, reply: FastifyReply) => void) | undefined;
   readonly logger: Logger;
@@ -89,7 +90,7 @@ export function mountHttp<C extends GraphCaller>(fastify: FastifyInstance, runne
           return reply;
         }
         const caller = options.authenticate(request);
-        const context = new GraphContext(caller instanceof Promise ? await caller : caller, request.raw, departureOf(reply));
+        const context = options.createContext(caller instanceof Promise ? await caller : caller, originOf(request, reply));
         const [body, init] = await handle({
           url: request.url,
           method: request.method,
@@ -184,8 +185,11 @@ function refuse(request: FastifyRequest, reply: FastifyReply, error: AppError, r
     .send(JSON.stringify({ errors: [describeError(error, requestId)] }));
 }
 
-function departureOf(reply: FastifyReply): Departure {
+function originOf(request: FastifyRequest, reply: FastifyReply): GraphOrigin {
   return {
+    request: request.raw,
+    reply,
+    arrivedAtMs: performance.now() - reply.elapsedTime,
     onGone: (listener) => {
       const { raw } = reply;
       if (raw.destroyed && !raw.writableEnded) listener();

@@ -12,13 +12,13 @@ export {
   type Edge,
   type PageRequest,
 } from './connection.ts';
-export { GraphContext, type GraphCaller } from './graph-context.ts';
+export { GraphContext, type GraphCaller, type GraphContextFactory, type GraphOrigin } from './graph-context.ts';
 export { GraphDriver, type GraphDriverOptions } from './graph-driver.ts';
 export { describeError, type GraphErrorExtensions } from './graph-errors.ts';
 export { DEFAULT_GRAPH_LIMITS, type GraphLimits } from './limits.ts';
 export { MoneyType } from './money.ts';
 export { parseInput } from './parse-input.ts';
-export { DateTime, Json } from './scalars.ts';
+export { DateTime, JsonScalar } from './scalars.ts';
 export { DEFAULT_SOCKET_LIMITS, type SocketCredentials, type SocketLimits } from './socket-transport.ts';
 export { SubgraphModule, type SubgraphOptions } from './subgraph.module.ts';
 export { expectSubgraphIsCurrent, printSubgraph, SCHEMA_OPTIONS, subgraphFile } from './subgraph-sdl.ts';

@@ -11,7 +11,7 @@ export const DateTime = new GraphQLScalarType({
 });
 
 /** Any JSON value. */
-export const Json = new GraphQLScalarType({
+export const JsonScalar = new GraphQLScalarType({
   ...GraphQLJSON.toConfig(),
   name: 'JSON',
   description: 'Any JSON value.',

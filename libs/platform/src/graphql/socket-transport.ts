@@ -5,7 +5,7 @@ import type { ExecutionArgs } from 'graphql';
 import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import { WebSocketServer, type WebSocket } from 'ws';
 import type { Logger } from '../telemetry/index.ts';
-import { GraphContext, type Departure, type GraphCaller } from './graph-context.ts';
+import type { GraphCaller, GraphContextFactory, GraphOrigin } from './graph-context.ts';
 import { formatted, graphErrorOf } from './graph-errors.ts';
 import type { GraphRunner, ReadyOperation } from './graph-runner.ts';
 
@@ -48,14 +48,15 @@ export interface SocketTransportOptions<C extends GraphCaller> {
   readonly limits: SocketLimits;
   /** Who speaks on the socket; asked at `connection_init`, for each operation, and every `recheckIntervalMs`. Throws an `AppError` to refuse. */
   authenticateSocket(credentials: SocketCredentials): C | Promise<C>;
+  readonly createContext: GraphContextFactory<C>;
   readonly logger: Logger;
 }
 
 interface Extra {
   readonly socket: WebSocket;
   readonly request: IncomingMessage;
-  /** Contexts of operations under way end with the socket. */
-  readonly gone: Set<() => void>;
+  /** What to call when the socket goes away, by the id of the operation that waits for it. */
+  readonly gone: Map<string, Set<() => void>>;
 }
 
 export interface SocketTransport {
@@ -86,7 +87,7 @@ export function mountSockets<C extends GraphCaller>(
       if (!(await isAdmitted(extra.socket, credentials))) return;
       credentialsOf.set(extra.socket, credentials);
     },
-    onSubscribe: async ({ subscriptions, extra }, _id, payload) => {
+    onSubscribe: async ({ subscriptions, extra }, id, payload) => {
       const credentials = credentialsOf.get(extra.socket);
       if (credentials === undefined) return [graphErrorOf(new AppError('auth.required'), '')];
       // Counted before anything is awaited: messages that arrive together must not all see each other.
@@ -98,7 +99,7 @@ export function mountSockets<C extends GraphCaller>(
         refuse(extra.socket, toAppError(error));
         return [graphErrorOf(toAppError(error), '')];
       }
-      const context = new GraphContext(caller, extra.request, departureOf(extra));
+      const context = options.createContext(caller, originOf(extra, id));
       if (isOverLimit) {
         return [
           graphErrorOf(
@@ -114,6 +115,9 @@ export function mountSockets<C extends GraphCaller>(
     },
     execute: (args: ExecutionArgs) => runner.execute(args as ReadyOperation),
     subscribe: (args: ExecutionArgs) => runner.subscribe(args as ReadyOperation),
+    onComplete: ({ extra }, id) => {
+      extra.gone.delete(id);
+    },
     onError: (_context, _id, _payload, errors) =>
       formatted(
         errors.map((error) => (typeof error.extensions.code === 'string' ? error : graphErrorOf(new AppError('internal.error'), ''))),
@@ -142,7 +146,7 @@ export function mountSockets<C extends GraphCaller>(
   }
 
   function accept(socket: WebSocket, request: IncomingMessage): void {
-    const extra: Extra = { socket, request, gone: new Set() };
+    const extra: Extra = { socket, request, gone: new Map() };
     let isAlive = true;
     const ping = setInterval(() => {
       if (!isAlive || socket.bufferedAmount > limits.maxBufferedBytes) {
@@ -172,7 +176,7 @@ export function mountSockets<C extends GraphCaller>(
     );
     socket.once('close', (code, reason) => {
       clearInterval(ping);
-      for (const listener of extra.gone) listener();
+      for (const listeners of extra.gone.values()) for (const listener of listeners) listener();
       extra.gone.clear();
       closed(code, String(reason)).catch((error: unknown) => logger.error({ err: error }, 'a socket could not be cleaned up'));
     });
@@ -224,11 +228,18 @@ function answerAndEnd(stream: Duplex, status: string): void {
   stream.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
 }
 
-function departureOf(extra: Extra): Departure {
+function originOf(extra: Extra, operationId: string): GraphOrigin {
   return {
+    request: extra.request,
+    reply: undefined,
+    arrivedAtMs: performance.now(),
     onGone: (listener) => {
-      if (extra.socket.readyState === extra.socket.OPEN) extra.gone.add(listener);
-      else listener();
+      if (extra.socket.readyState !== extra.socket.OPEN) {
+        listener();
+        return;
+      }
+      const listeners = extra.gone.get(operationId) ?? new Set();
+      extra.gone.set(operationId, listeners.add(listener));
     },
   };
 }

@@ -10,7 +10,7 @@ import { LOGGER } from '../service/tokens.ts';
 import { createLogger } from '../telemetry/index.ts';
 import { connectionOf, PageArgs, pageOf, pageRequest } from './connection.ts';
 import { MoneyType } from './money.ts';
-import { DateTime, Json } from './scalars.ts';
+import { DateTime, JsonScalar } from './scalars.ts';
 import { SubgraphModule } from './subgraph.module.ts';
 import { printSubgraph } from './subgraph-sdl.ts';
 
@@ -22,7 +22,7 @@ class Thing {
   price!: MoneyType;
   @Field(() => DateTime)
   madeAt!: Date;
-  @Field(() => Json, { nullable: true })
+  @Field(() => JsonScalar, { nullable: true })
   notes!: unknown;
 }
 
