@@ -1,0 +1,58 @@
+import { ArgsType, Field, Float, ID, ObjectType } from '@nestjs/graphql';
+import { connectionOf, DateTime, MoneyType, PageArgs } from '@weir/platform/graphql';
+import { MeterQuantityType } from '../usage/usage.graph.ts';
+
+@ObjectType('Receipt', { description: 'What one answered call used, and what it cost.' })
+export class ReceiptType {
+  @Field(() => ID, { description: 'The receiptId that the call was answered with.' })
+  id!: string;
+
+  @Field(() => DateTime, { description: 'When the call was answered.' })
+  occurredAt!: Date;
+
+  @Field(() => String, { description: 'Name of the model.' })
+  model!: string;
+
+  @Field(() => String, { description: 'Version of the model that answered.' })
+  version!: string;
+
+  @Field(() => String, { description: 'Through which surface the call came: graphql or open-inference.' })
+  surface!: string;
+
+  @Field(() => String, { description: 'api-key or person.' })
+  principalKind!: string;
+
+  @Field(() => ID, { description: 'The API key or person that called.' })
+  principalId!: string;
+
+  @Field(() => [MeterQuantityType], { description: 'Units used, by meter.' })
+  quantities!: MeterQuantityType[];
+
+  @Field(() => ID, { description: 'The price list by which the cost was computed.' })
+  priceListId!: string;
+
+  @Field(() => MoneyType, { description: 'What the call cost, exact.' })
+  cost!: MoneyType;
+
+  @Field(() => Float, { description: 'Milliseconds from the arrival of the request to the answer.' })
+  latencyMs!: number;
+}
+
+@ObjectType('ReceiptConnection', { description: 'Receipts, newest first.' })
+export class ReceiptConnection extends connectionOf(ReceiptType, 'Receipt') {}
+
+/** Which receipts, and which page of them. */
+@ArgsType()
+export class ReceiptsArgs extends PageArgs {
+  @Field(() => DateTime, { nullable: true, description: 'Only calls at or after this moment.' })
+  from?: Date | null;
+
+  @Field(() => DateTime, { nullable: true, description: 'Only calls before this moment.' })
+  to?: Date | null;
+
+  @Field(() => String, { nullable: true, description: 'Only calls of the model with this name.' })
+  model?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Only calls of this API key or person.' })
+  principalId?: string | null;
+}

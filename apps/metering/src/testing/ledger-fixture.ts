@@ -1,0 +1,77 @@
+import { usageRecorded, usageRolled, type EventEnvelope, type Usage, type UsageRolled } from '@weir/contracts';
+import { systemIds } from '@weir/kernel';
+import { toRecord, type BusRecord, type EventBus, type RecordBatch } from '@weir/platform/bus';
+import { ACROSS_TENANTS, Database, migrate, parseRecord } from '@weir/platform/database';
+import { createLogger, createMetrics } from '@weir/platform/telemetry';
+import { freshDatabase, TestClock } from '@weir/testing';
+import { PrismaClient } from '../generated/prisma/client.ts';
+import { LedgerConsumer } from '../ledger/ledger.consumer.ts';
+import { LedgerStore } from '../ledger/ledger.store.ts';
+import { ReconciliationStore } from '../ledger/reconciliation.store.ts';
+
+const TOPIC = usageRecorded.topic;
+
+/** The record in which an event stands in its topic. */
+export function recordOf(event: EventEnvelope<Usage>, offset: number, partition = 0): BusRecord {
+  const record = toRecord(usageRecorded, event.data, event);
+  return { topic: TOPIC, partition, offset, key: record.key, value: record.value, headers: record.headers ?? {}, timestampMs: 0 };
+}
+
+/** A batch of events that stand one behind the other from `firstOffset` on. */
+export function batchOf(events: readonly EventEnvelope<Usage>[], firstOffset = 0, partition = 0): RecordBatch {
+  const [first, ...rest] = events.map((event, index) => recordOf(event, firstOffset + index, partition));
+  if (first === undefined) throw new Error('a batch holds at least one record');
+  return { topic: TOPIC, partition, records: [first, ...rest] };
+}
+
+/** Metering's ledger on a database of its own, without the service around it. */
+export async function openLedger() {
+  const testDatabase = await freshDatabase();
+  const url = testDatabase.urlOf('metering');
+  await migrate({ url, schema: 'metering' });
+  const logger = createLogger({ service: 'metering', instanceId: 'spec', level: 'silent' });
+  const database = new Database({
+    url,
+    schema: 'metering',
+    applicationName: 'spec',
+    createClient: (adapter) => new PrismaClient({ adapter }),
+    logger,
+    poolSize: 16,
+  });
+  const store = new LedgerStore(database, { wake: () => undefined });
+  const bus = { subscribe: () => Promise.reject(new Error('the spec hands batches over itself')) } satisfies Pick<EventBus, 'subscribe'>;
+  const consumer = new LedgerConsumer(
+    store,
+    bus,
+    logger,
+    new TestClock(),
+    systemIds,
+    { name: 'metering', instanceId: 'metering-spec' },
+    createMetrics('metering'),
+  );
+  const reconciliation = new ReconciliationStore(database);
+
+  async function rows<T extends object>(query: string): Promise<T[]> {
+    return (await database.sqlTransaction(ACROSS_TENANTS, (client) => client.query<T>(query))).rows;
+  }
+
+  return {
+    database,
+    store,
+    consumer,
+    rows,
+    reconcile: (tenantId: string) => reconciliation.reconcile(tenantId),
+    /** The hourly totals that were announced, in order. */
+    announced: async (): Promise<EventEnvelope<UsageRolled>[]> => {
+      const outbox = await rows<{ id: string; key: string; value: string; headers: Record<string, string> }>(
+        `select id, key, value, headers from outbox where topic = '${usageRolled.topic}' order by id`,
+      );
+      return outbox.map(({ id, ...record }) =>
+        parseRecord(usageRolled, { ...record, topic: usageRolled.topic, partition: 0, offset: Number(id), timestampMs: 0 }),
+      );
+    },
+    close: () => database.close(),
+  };
+}
+
+export type OpenLedger = Awaited<ReturnType<typeof openLedger>>;
