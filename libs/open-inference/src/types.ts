@@ -84,6 +84,8 @@ export interface ModelMetadata {
   readonly platform: string;
   readonly inputs: readonly TensorMetadata[];
   readonly outputs: readonly TensorMetadata[];
+  /** What Weir adds: the task, and the processed input that may be sent instead of the raw ones. */
+  readonly parameters?: Parameters;
 }
 
 export interface ServerMetadata {

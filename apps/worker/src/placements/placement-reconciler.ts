@@ -1,0 +1,159 @@
+import type { PlacementState, WorkerState } from '@weir/contracts';
+import { ERROR_KINDS, toAppError, type Clock } from '@weir/kernel';
+import type { Logger } from '@weir/platform/telemetry';
+import type { LoadedVersions } from './loaded-versions.ts';
+import type { HeldVersion, VersionLoader } from './version-loader.ts';
+
+/** Waits between attempts of what can succeed later: doubling from the first to the last. */
+const FIRST_RETRY_MS = 500;
+const LAST_RETRY_MS = 30_000;
+const MAX_ERROR_LENGTH = 500;
+
+export interface PlacementReconcilerOptions {
+  readonly loader: Pick<VersionLoader, 'load' | 'unload'>;
+  readonly versions: LoadedVersions;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly observe?: { loaded(outcome: 'ready' | 'retry' | 'failed'): void };
+}
+
+type LoadedVersionState = WorkerState['versions'][number];
+
+interface Entry {
+  placement: PlacementState;
+  state: LoadedVersionState['state'];
+  error: string | undefined;
+  held: HeldVersion | null;
+  attempts: number;
+  /** Not before this; a failure that no retry helps waits for ever. */
+  retryAtMs: number;
+}
+
+/**
+ * Makes what is loaded equal to what is placed. It looks at the whole wish each time, not at changes, so that
+ * nothing is missed: wakes that come while it works make it look again.
+ */
+export class PlacementReconciler {
+  readonly #options: PlacementReconcilerOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #stopping = new AbortController();
+  #desired: ReadonlyMap<string, PlacementState> = new Map();
+  #onChange: () => void = () => undefined;
+  #working: Promise<void> | null = null;
+  #isStale = false;
+  #retryTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: PlacementReconcilerOptions) {
+    this.#options = options;
+  }
+
+  /** What this worker says of its versions. */
+  states(): LoadedVersionState[] {
+    return [...this.#entries].map(([versionId, { state, error }]) => ({ versionId, state, ...(error === undefined ? {} : { error }) }));
+  }
+
+  /** Called whenever `states` has changed. */
+  onChange(listener: () => void): void {
+    this.#onChange = listener;
+  }
+
+  /** Sets what is to be loaded, by version. */
+  want(desired: ReadonlyMap<string, PlacementState>): void {
+    this.#desired = desired;
+    this.#wake();
+  }
+
+  /** Resolves when nothing is under way; what failed may still be tried again later. */
+  async settled(): Promise<void> {
+    while (this.#working !== null) await this.#working;
+  }
+
+  async close(): Promise<void> {
+    this.#stopping.abort();
+    clearTimeout(this.#retryTimer);
+    await this.settled();
+  }
+
+  #wake(): void {
+    this.#isStale = true;
+    this.#working ??= this.#work().finally(() => {
+      this.#working = null;
+      // A wish may have come between the last look and here.
+      if (this.#isStale && !this.#stopping.signal.aborted) this.#wake();
+    });
+  }
+
+  async #work(): Promise<void> {
+    while (this.#isStale && !this.#stopping.signal.aborted) {
+      this.#isStale = false;
+      await this.#unloadUnwanted();
+      await this.#loadWanted();
+    }
+    this.#scheduleRetry();
+  }
+
+  async #unloadUnwanted(): Promise<void> {
+    for (const [versionId, entry] of this.#entries) {
+      const wanted = this.#desired.get(versionId);
+      if (wanted !== undefined && isSamePackage(wanted, entry.placement)) continue;
+      const { held } = entry;
+      this.#entries.delete(versionId);
+      this.#onChange();
+      if (held === null) continue;
+      this.#options.versions.remove(held.loaded.modelId, held.loaded.version);
+      await this.#options.loader.unload(held);
+      this.#options.logger.info({ versionId }, 'version unloaded');
+    }
+  }
+
+  async #loadWanted(): Promise<void> {
+    for (const [versionId, placement] of this.#desired) {
+      // A new wish comes first: what is no longer wanted need not be fetched.
+      if (this.#isStale || this.#stopping.signal.aborted) return;
+      const entry: Entry = this.#entries.get(versionId) ?? { placement, state: 'loading', error: undefined, held: null, attempts: 0, retryAtMs: 0 };
+      if (entry.held !== null || entry.retryAtMs > this.#options.clock.now()) continue;
+      entry.placement = placement;
+      this.#entries.set(versionId, entry);
+      this.#onChange();
+      await this.#load(entry);
+      this.#onChange();
+    }
+  }
+
+  async #load(entry: Entry): Promise<void> {
+    const { loader, versions, clock, logger, observe } = this.#options;
+    const { versionId, modelId, version } = entry.placement;
+    try {
+      entry.held = await loader.load(entry.placement, this.#stopping.signal);
+    } catch (thrown) {
+      if (this.#stopping.signal.aborted) return;
+      const error = toAppError(thrown);
+      const isRetryable = ERROR_KINDS[error.kind].isRetryable || error.kind === 'internal';
+      entry.error = error.message.slice(0, MAX_ERROR_LENGTH);
+      entry.state = isRetryable ? 'loading' : 'failed';
+      entry.retryAtMs = isRetryable ? clock.now() + Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** entry.attempts++) : Infinity;
+      observe?.loaded(isRetryable ? 'retry' : 'failed');
+      logger.error({ versionId, modelId, version, isRetryable, err: error }, 'version not loaded');
+      return;
+    }
+    entry.state = 'ready';
+    entry.error = undefined;
+    versions.add(entry.held.loaded);
+    observe?.loaded('ready');
+    logger.info({ versionId, modelId, version }, 'version loaded');
+  }
+
+  #scheduleRetry(): void {
+    clearTimeout(this.#retryTimer);
+    if (this.#stopping.signal.aborted) return;
+    const next = Math.min(...[...this.#entries.values()].filter((entry) => entry.held === null).map((entry) => entry.retryAtMs));
+    if (next < Infinity) this.#retryTimer = setTimeout(() => this.#wake(), Math.max(0, next - this.#options.clock.now()));
+  }
+}
+
+/** A version never changes, but where its files come from may: that alone is no reason to load it again. */
+function isSamePackage(a: PlacementState, b: PlacementState): boolean {
+  if (a.files.length !== b.files.length || a.task !== b.task || a.modelId !== b.modelId || a.version !== b.version) return false;
+  const digests = new Map(a.files.map((file) => [file.path, file.sha256]));
+  return b.files.every((file) => digests.get(file.path) === file.sha256);
+}
