@@ -21,7 +21,7 @@ export const METERING_GROUP = 'metering';
 /** Reads `inference.usage` into the ledger. */
 @Injectable()
 export class LedgerConsumer implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  readonly #ledger: LedgerStore;
+  readonly #ledger: Pick<LedgerStore, 'record'>;
   readonly #bus: Pick<EventBus, 'subscribe'>;
   readonly #logger: Logger;
   readonly #clock: Clock;
@@ -31,7 +31,7 @@ export class LedgerConsumer implements OnApplicationBootstrap, BeforeApplication
   #subscription: Subscription | undefined;
 
   constructor(
-    @Inject(LedgerStore) ledger: LedgerStore,
+    @Inject(LedgerStore) ledger: Pick<LedgerStore, 'record'>,
     @Inject(EVENT_BUS) bus: Pick<EventBus, 'subscribe'>,
     @Inject(LOGGER) logger: Logger,
     @Inject(CLOCK) clock: Clock,

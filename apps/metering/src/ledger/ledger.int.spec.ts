@@ -3,7 +3,8 @@ import { sumAmounts } from '@weir/pricing';
 import { PoisonRecordError } from '@weir/platform/bus';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { aUsage, aUsageEvent } from '../testing/a-usage.ts';
-import { batchOf, openLedger, recordOf, type OpenLedger } from '../testing/ledger-fixture.ts';
+import { batchOf, recordOf } from '../testing/a-batch.ts';
+import { openLedger, type OpenLedger } from '../testing/ledger-fixture.ts';
 
 let ledger: OpenLedger;
 beforeEach(async () => {

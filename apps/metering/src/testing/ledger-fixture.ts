@@ -1,6 +1,6 @@
-import { usageRecorded, usageRolled, type EventEnvelope, type Usage, type UsageRolled } from '@weir/contracts';
+import { usageRolled, type EventEnvelope, type UsageRolled } from '@weir/contracts';
 import { systemIds } from '@weir/kernel';
-import { toRecord, type BusRecord, type EventBus, type RecordBatch } from '@weir/platform/bus';
+import type { EventBus } from '@weir/platform/bus';
 import { ACROSS_TENANTS, Database, migrate, parseRecord } from '@weir/platform/database';
 import { createLogger, createMetrics } from '@weir/platform/telemetry';
 import { freshDatabase, TestClock } from '@weir/testing';
@@ -8,21 +8,6 @@ import { PrismaClient } from '../generated/prisma/client.ts';
 import { LedgerConsumer } from '../ledger/ledger.consumer.ts';
 import { LedgerStore } from '../ledger/ledger.store.ts';
 import { ReconciliationStore } from '../ledger/reconciliation.store.ts';
-
-const TOPIC = usageRecorded.topic;
-
-/** The record in which an event stands in its topic. */
-export function recordOf(event: EventEnvelope<Usage>, offset: number, partition = 0): BusRecord {
-  const record = toRecord(usageRecorded, event.data, event);
-  return { topic: TOPIC, partition, offset, key: record.key, value: record.value, headers: record.headers ?? {}, timestampMs: 0 };
-}
-
-/** A batch of events that stand one behind the other from `firstOffset` on. */
-export function batchOf(events: readonly EventEnvelope<Usage>[], firstOffset = 0, partition = 0): RecordBatch {
-  const [first, ...rest] = events.map((event, index) => recordOf(event, firstOffset + index, partition));
-  if (first === undefined) throw new Error('a batch holds at least one record');
-  return { topic: TOPIC, partition, records: [first, ...rest] };
-}
 
 /** Metering's ledger on a database of its own, without the service around it. */
 export async function openLedger() {
