@@ -112,3 +112,15 @@ export const IMAGE_INPUT = 'image';
 /** Names of the outputs of a classification: `label` BYTES [n, k] and `score` FP32 [n, k], best first. */
 export const LABEL_OUTPUT = 'label';
 export const SCORE_OUTPUT = 'score';
+
+/** Request header: the model's public name, which the answer then bears instead of the worker's own id. */
+export const MODEL_NAME_HEADER = 'x-weir-model-name';
+/** Answer header: what the worker counted, as `inputs=1,input-tokens=12`, so that the gateway need not read the body. */
+export const USAGE_HEADER = 'x-weir-usage';
+/** Answer header of an error: the field of the request that is wrong. */
+export const ERROR_FIELD_HEADER = 'x-weir-error-field';
+
+/** The counts as `USAGE_HEADER` carries them. */
+export function usageHeader(usage: InferenceUsage): string {
+  return `inputs=${usage.inputs},input-tokens=${usage['input-tokens']}`;
+}

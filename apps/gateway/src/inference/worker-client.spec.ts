@@ -60,7 +60,7 @@ describe('calling a worker', () => {
       { meter: 'input-tokens', quantity: '31' },
     ]);
     expect(seen.path).toBe('/v2/models/model%2F1/versions/1/infer');
-    expect(seen.headers).toMatchObject({ 'x-request-id': 'request-1', 'x-weir-deadline-ms': '5000', 'x-weir-model-name': 'digits' });
+    expect(seen.headers).toMatchObject({ 'x-request-id': 'request-1', 'x-weir-timeout-ms': '5000', 'x-weir-model-name': 'digits' });
     const { caller, principal } = await verifier.verify(String(seen.headers[INTERNAL_TOKEN_HEADER]));
     expect(caller).toBe('gateway');
     expect(principal).toMatchObject({ tenantId: 'acme', id: 'key-1' });

@@ -2,6 +2,7 @@ import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { INTERNAL_TOKEN_HEADER, REQUEST_ID_HEADER, type InternalTokenSigner, type Principal } from '@weir/access';
 import { meterSchema, type UsageQuantity } from '@weir/contracts';
 import { AppError, isErrorCode } from '@weir/kernel';
+import { ERROR_CODE_HEADER, ERROR_FIELD_HEADER, MODEL_NAME_HEADER, TIMEOUT_HEADER, USAGE_HEADER } from '@weir/open-inference';
 import { TOKEN_SIGNER } from '@weir/platform/service';
 import { currentTraceparent } from '@weir/platform/telemetry';
 import { Pool, type Dispatcher } from 'undici';
@@ -92,8 +93,8 @@ function headersOf(request: WorkerRequest, token: string): Record<string, string
     'content-type': 'application/json',
     [INTERNAL_TOKEN_HEADER]: token,
     [REQUEST_ID_HEADER]: request.requestId,
-    'x-weir-model-name': request.model,
-    'x-weir-deadline-ms': String(Math.ceil(request.timeoutMs)),
+    [MODEL_NAME_HEADER]: request.model,
+    [TIMEOUT_HEADER]: String(Math.ceil(request.timeoutMs)),
   };
   const traceparent = currentTraceparent();
   if (traceparent !== undefined) headers['traceparent'] = traceparent;
@@ -139,7 +140,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     this.#settle();
     const body = this.#chunks.length === 1 ? (this.#chunks[0] ?? Buffer.alloc(0)) : Buffer.concat(this.#chunks);
-    if (this.#status === 200) this.#resolve({ body, quantities: quantitiesOf(text(this.#headers['x-weir-usage'])) });
+    if (this.#status === 200) this.#resolve({ body, quantities: quantitiesOf(text(this.#headers[USAGE_HEADER])) });
     else this.#reject(errorOf(this.#status, this.#headers, body));
   }
 
@@ -171,7 +172,7 @@ function quantitiesOf(header: string | undefined): UsageQuantity[] {
 
 /** The worker's error in the table's terms; a worker that is not ours may send another code or none. */
 function errorOf(status: number, headers: Record<string, string | string[] | undefined>, body: Buffer): AppError {
-  const code = text(headers['x-weir-error-code']);
+  const code = text(headers[ERROR_CODE_HEADER]);
   const retryAfterSeconds = Number(text(headers['retry-after']));
   const retryAfterMs = Number.isFinite(retryAfterSeconds) && retryAfterSeconds > 0 ? retryAfterSeconds * 1000 : undefined;
   const message = messageOf(body);
@@ -180,8 +181,8 @@ function errorOf(status: number, headers: Record<string, string | string[] | und
     if (status === 400) return new AppError('model.input_invalid', { message, cause: detail });
     return new AppError(status === 503 || status === 429 ? 'worker.overloaded' : 'model.failed', { retryAfterMs, cause: detail });
   }
-  const field = text(headers['x-weir-error-field']);
-  return new AppError(code, { message, field, retryAfterMs });
+  const field = text(headers[ERROR_FIELD_HEADER]);
+  return new AppError(code, { message, field: field === undefined ? undefined : decodeURIComponent(field), retryAfterMs });
 }
 
 function messageOf(body: Buffer): string | undefined {

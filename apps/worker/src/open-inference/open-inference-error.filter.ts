@@ -1,5 +1,5 @@
 import { Catch, Inject, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
-import { ERROR_CODE_HEADER, type InferenceError } from '@weir/open-inference';
+import { ERROR_CODE_HEADER, ERROR_FIELD_HEADER, type InferenceError } from '@weir/open-inference';
 import { errorHeaders, fromFrameworkError, httpStatusOf, requestContext } from '@weir/platform/http';
 import { LOGGER } from '@weir/platform/service';
 import type { Logger } from '@weir/platform/telemetry';
@@ -21,6 +21,7 @@ export class OpenInferenceErrorFilter implements ExceptionFilter {
     if (error.kind === 'internal') this.#logger.error({ err: error.cause ?? error, requestId: requestContext(http.getRequest<FastifyRequest>()).requestId }, 'request failed');
     if (reply.sent) return;
     const body: InferenceError = { error: error.message };
+    if (error.field !== undefined && error.field !== '') void reply.header(ERROR_FIELD_HEADER, encodeURIComponent(error.field));
     void reply.status(httpStatusOf(error)).headers(errorHeaders(error)).header(ERROR_CODE_HEADER, error.code).send(body);
   }
 }

@@ -1,6 +1,6 @@
 import { Body, Controller, Get, Headers, HttpCode, Inject, Param, Post, Res } from '@nestjs/common';
 import { AppError } from '@weir/kernel';
-import { parseInferenceRequest, TIMEOUT_HEADER, type InferenceResponse, type ModelMetadata, type ServerMetadata } from '@weir/open-inference';
+import { MODEL_NAME_HEADER, parseInferenceRequest, TIMEOUT_HEADER, USAGE_HEADER, usageHeader, type InferenceResponse, type ModelMetadata, type ServerMetadata } from '@weir/open-inference';
 import { Readiness, SETTINGS } from '@weir/platform/service';
 import type { FastifyReply } from 'fastify';
 import { LoadedVersions } from '../placements/loaded-versions.ts';
@@ -62,6 +62,7 @@ export class OpenInferenceController {
     @Param('version') version: string | undefined,
     @Body() body: unknown,
     @Headers(TIMEOUT_HEADER) timeout: string | undefined,
+    @Headers(MODEL_NAME_HEADER) publicName: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<InferenceResponse> {
     const { defaultTimeoutMs, runLimitMs, maxElements, maxItems, maxTextCharacters, maxImagePixels } = this.#settings;
@@ -71,8 +72,9 @@ export class OpenInferenceController {
     const answer = await withDeadline(reply, timeoutMs, (signal) =>
       infer({ version: loaded, runtime: this.#runtime, limits: { maxItems, maxTextCharacters, maxImagePixels }, signal, parameters: request.parameters ?? {} }, request),
     );
+    void reply.header(USAGE_HEADER, usageHeader(answer.usage));
     return {
-      model_name: model,
+      model_name: publicName ?? model,
       model_version: loaded.version,
       ...(request.id === undefined ? {} : { id: request.id }),
       parameters: { usage: answer.usage },
