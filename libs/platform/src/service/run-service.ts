@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { Module, type DynamicModule, type Type } from '@nestjs/common';
+import { Module, type DynamicModule, type ExceptionFilter, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { InternalTokenVerifier } from '@weir/access';
 import { createEventBus } from '../bus/index.ts';
 import { loadSettings, readEnvironment, SettingsError, type SettingDefinitions, type SettingsOf } from '../config/index.ts';
 import { AppErrorFilter } from '../http/index.ts';
-import { createLogger, createMetrics, startTracing } from '../telemetry/index.ts';
+import { createLogger, createMetrics, startTracing, type Logger } from '../telemetry/index.ts';
 import { baseSettings, type BaseSettings } from './base-settings.ts';
 import { busConfigOf } from './bus-config.ts';
 import { guardInternalPort, mountHealth, mountMetrics, timeRequests, traceRequests } from './http-surface.ts';
@@ -29,6 +29,8 @@ export interface ServiceDefinition<D extends SettingDefinitions> {
   readonly bodyLimitBytes?: (settings: SettingsOf<D>) => number;
   /** `public` for the edge alone: no internal token is asked, metrics are not served on its port. */
   readonly surface?: 'internal' | 'public';
+  /** Answers the errors of HTTP handlers, and those before them (a body too large), in another shape than the REST one. */
+  readonly errorFilter?: (logger: Logger) => ExceptionFilter;
 }
 
 export interface RunningService {
@@ -52,7 +54,7 @@ export async function startService<D extends SettingDefinitions>(definition: Ser
   @Module({ imports: [ServiceModule.register(parts), definition.module] })
   class RootModule {}
   const app = await NestFactory.create<NestFastifyApplication>(RootModule, adapter, { logger: new NestLogger(parts.logger), abortOnError: false });
-  app.useGlobalFilters(new AppErrorFilter(parts.logger));
+  app.useGlobalFilters(definition.errorFilter?.(parts.logger) ?? new AppErrorFilter(parts.logger));
   const fastify = adapter.getInstance();
   const readiness = app.get(Readiness);
   timeRequests(fastify, parts.metrics);
