@@ -151,7 +151,8 @@ export class OutboxRelay {
   }
 }
 
-const TAKE = 'select id::text, topic, key, value, headers from outbox order by id limit $1 for update';
+// `outbox.id`, because `id` alone would mean the text of the first column.
+const TAKE = 'select id::text, topic, key, value, headers from outbox order by outbox.id limit $1 for update';
 const MEASURE = `select count(*)::int as pending, coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as oldest
                  from (select created_at from outbox order by id limit $1) as first_rows`;
 
