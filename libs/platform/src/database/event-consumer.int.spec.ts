@@ -1,0 +1,127 @@
+import { ALL_TOPICS, tenantChanged, type TenantState } from '@weir/contracts';
+import { systemClock, systemIds } from '@weir/kernel';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createEventBus, toRecord, type BusRecord, type EventBus } from '../bus/index.ts';
+import { createLogger } from '../telemetry/index.ts';
+import { Database } from './database.ts';
+import { EventConsumer, on, onRemoved, type RecordHandler } from './event-consumer.ts';
+import { migrate } from './migrate.ts';
+import { queryOnce, specDatabase, type SpecDatabase } from './spec-database.ts';
+import { noPrisma } from './spec-no-prisma.ts';
+
+const logger = createLogger({ service: 'spec', instanceId: 'spec', level: 'silent' });
+
+let spec: SpecDatabase;
+let database: Database;
+let bus: EventBus;
+const consumers: EventConsumer[] = [];
+
+beforeEach(async () => {
+  spec = await specDatabase();
+  const url = spec.urlOf('metering');
+  await migrate({ url, schema: 'metering', directory: import.meta.dirname });
+  await queryOnce(url, 'create table effects (slug text, n int)');
+  database = new Database({ url, schema: 'metering', applicationName: 'spec', createClient: noPrisma, logger });
+  bus = createEventBus({ kind: 'embedded', url: spec.urlOf('bus') }, { logger, clientId: 'spec' });
+  await bus.ensureTopics(ALL_TOPICS);
+});
+
+afterEach(async () => {
+  for (const consumer of consumers.splice(0)) await consumer.close();
+  await bus.close();
+  await database.close();
+});
+
+function aTenant(slug: string, n: number): TenantState {
+  return { id: slug, slug, displayName: String(n), status: 'active' };
+}
+
+function event(slug: string, n: number): { key: string; value: string | null; headers?: Readonly<Record<string, string>> } {
+  return toRecord(tenantChanged, aTenant(slug, n), { id: systemIds.next(), source: 'spec', tenant: slug, occurredAt: new Date(systemClock.now()).toISOString() });
+}
+
+const keepEffects = on(tenantChanged, async (events, tx) => {
+  for (const { data } of events) await tx.query('insert into effects values ($1, $2)', [data.slug, Number(data.displayName)]);
+});
+
+async function consume(...handlers: RecordHandler[]): Promise<EventConsumer> {
+  const consumer = new EventConsumer({ group: 'metering', bus, database, logger, handlers });
+  consumers.push(consumer);
+  await consumer.start();
+  return consumer;
+}
+
+async function effects(): Promise<number[]> {
+  return (await database.sql.query<{ n: number }>('select n from effects order by n')).rows.map((row) => row.n);
+}
+
+describe('a consumer', () => {
+  it('makes the effect of every event once and in order', async () => {
+    await bus.send('auth.tenants', [1, 2, 3].map((n) => event('a', n)));
+    await consume(keepEffects);
+    await bus.send('auth.tenants', [event('a', 4)]);
+    await vi.waitFor(async () => expect(await effects()).toEqual([1, 2, 3, 4]), { timeout: 10_000 });
+  });
+
+  it('passes over a delivery that comes again, also when it overlaps with new records', async () => {
+    const consumer = new EventConsumer({ group: 'metering', bus, database, logger, handlers: [keepEffects] });
+    const records = [1, 2, 3].map((n): BusRecord => ({ topic: 'auth.tenants', partition: 0, offset: n, timestampMs: 0, headers: {}, ...event('a', n) }));
+    const [first, second, third] = records as [BusRecord, BusRecord, BusRecord];
+    await consumer.handle({ topic: 'auth.tenants', partition: 0, records: [first, second] });
+    await consumer.handle({ topic: 'auth.tenants', partition: 0, records: [first, second] });
+    await consumer.handle({ topic: 'auth.tenants', partition: 0, records: [first, second, third] });
+    expect(await effects()).toEqual([1, 2, 3]);
+  });
+
+  it('makes the effect once when two members hold the same partition for a moment', async () => {
+    const consumer = new EventConsumer({ group: 'metering', bus, database, logger, handlers: [keepEffects] });
+    const records: [BusRecord] = [{ topic: 'auth.tenants', partition: 0, offset: 7, timestampMs: 0, headers: {}, ...event('a', 1) }];
+    await Promise.all(Array.from({ length: 6 }, () => consumer.handle({ topic: 'auth.tenants', partition: 0, records })));
+    expect(await effects()).toEqual([1]);
+  });
+
+  it('that crashes between effect and commit makes the effect once all the same', async () => {
+    let crashes = 0;
+    await consume(
+      on(tenantChanged, async (events, tx) => {
+        for (const { data } of events) await tx.query('insert into effects values ($1, $2)', [data.slug, Number(data.displayName)]);
+        if (crashes++ < 2) {
+          const { rows } = await tx.query<{ pid: number }>('select pg_backend_pid() as pid');
+          await queryOnce(spec.adminUrl, 'select pg_terminate_backend($1)', [rows[0]?.pid]);
+        }
+      }),
+    );
+    await bus.send('auth.tenants', [event('a', 1), event('a', 2)]);
+    await vi.waitFor(async () => expect(await effects()).toEqual([1, 2]), { timeout: 15_000 });
+    expect(crashes).toBeGreaterThan(2);
+  });
+
+  it('puts a record that breaks its contract aside with the reason, and goes on behind it', async () => {
+    const broken = { ...event('a', 2), value: '{"no": "envelope"}' };
+    await bus.send('auth.tenants', [event('a', 1), broken, event('a', 3)]);
+    await consume(keepEffects);
+    await vi.waitFor(async () => expect(await effects()).toEqual([1, 3]), { timeout: 10_000 });
+    const dead: BusRecord[] = [];
+    const follower = await bus.follow({ topics: ['metering.dead'], apply: (record) => dead.push(record) });
+    await vi.waitFor(() => expect(dead).toHaveLength(1));
+    await follower.close();
+    expect(dead[0]?.headers['dead-reason']).toContain('envelope');
+  });
+
+  it('gives tombstones to the handler of removals, in order with the events around them', async () => {
+    const seen: string[] = [];
+    await bus.send('auth.tenants', [event('a', 1), { key: 'a', value: null }, event('a', 2)]);
+    await consume(
+      on(tenantChanged, async (events) => void seen.push(...events.map(({ data }) => data.displayName))),
+      onRemoved(tenantChanged, async (keys) => void seen.push(...keys.map((key) => `-${key}`))),
+    );
+    // The bus compacts: the first value of the key may be gone, the order of what is left may not change.
+    await vi.waitFor(() => expect(seen.filter((what) => what !== '1')).toEqual(['-a', '2']), { timeout: 10_000 });
+  });
+
+  it('ignores events of types that it does not know', async () => {
+    await bus.send('auth.tenants', [{ ...event('a', 1), headers: { 'event-type': 'auth.tenant.painted.v1' } }, event('a', 2)]);
+    await consume(keepEffects);
+    await vi.waitFor(async () => expect(await effects()).toEqual([2]), { timeout: 10_000 });
+  });
+});
