@@ -1,0 +1,26 @@
+import { afterAll, beforeAll, describe } from 'vitest';
+import { describeDelivery } from './conformance/delivery.ts';
+import { describeFollowers } from './conformance/followers.ts';
+import type { BusUnderTest } from './conformance/harness.ts';
+import { describeMembers } from './conformance/members.ts';
+
+export type { BusUnderTest } from './conformance/harness.ts';
+
+/** The guarantees of the event bus, to be proven for each implementation on its real server. */
+export function describeEventBus(name: string, start: () => Promise<BusUnderTest>): void {
+  describe(name, () => {
+    let server: BusUnderTest | undefined;
+    const current = (): BusUnderTest => {
+      if (server === undefined) throw new Error('the server has not started');
+      return server;
+    };
+    beforeAll(async () => {
+      server = await start();
+    });
+    afterAll(() => server?.dispose());
+
+    describeDelivery(current);
+    describeFollowers(current);
+    describeMembers(current);
+  });
+}
