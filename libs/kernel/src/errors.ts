@@ -97,6 +97,7 @@ export const ERRORS = {
   'limit.spend': { kind: 'payment_required', message: 'The spend that is allowed is used up.', remedy: 'Raise the limit, or wait for the next period.' },
   'subscription.required': { kind: 'payment_required', message: 'The tenant has no subscription that covers this model.', remedy: 'Subscribe to a plan that includes it.' },
   'subscription.exists': { kind: 'conflict', message: 'The tenant has a subscription.', remedy: 'End it first, or change its plan.' },
+  'subscription.not_found': { kind: 'not_found', message: 'The tenant has no subscription.', remedy: 'Check the tenant.' },
   'plan.not_found': { kind: 'not_found', message: 'There is no such plan.', remedy: 'List the plans with the query plans.' },
   'plan.code_taken': { kind: 'conflict', message: 'A plan with this code exists.', remedy: 'Choose another code.' },
   'invoice.not_found': { kind: 'not_found', message: 'There is no such invoice.', remedy: 'Check the id.' },
