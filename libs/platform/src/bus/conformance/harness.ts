@@ -23,7 +23,7 @@ export interface BusUnderTest {
 }
 
 /** A deadline for conditions that hold within a second on a free machine: the machine may be busy. */
-export const SOON_MS = 45_000;
+export const SOON_MS = 30_000;
 
 /** Waits until the condition holds; fails with its text after `SOON_MS`. */
 export async function eventually(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
