@@ -1,4 +1,5 @@
 export { parseRecord } from '../bus/events.ts';
+export { isUniqueViolation } from './conflicts.ts';
 export { asUnavailable, isConnectionError } from './connection.ts';
 export { DatabaseModule, type DatabaseModuleOptions } from './database.module.ts';
 export { ACROSS_TENANTS, Database, type DatabaseOptions, type PrismaClientLike, type TenantScope, type TransactionOf } from './database.ts';
