@@ -7,7 +7,7 @@ import type { GatewaySettings } from './settings.ts';
 /** Metrics and health on a port that is not public. */
 @Injectable()
 export class InternalPort implements OnModuleInit, OnApplicationShutdown {
-  readonly #server = fastify({ disableRequestLogging: true, forceCloseConnections: true });
+  readonly #server = fastify({ forceCloseConnections: true });
 
   constructor(
     @Inject(SETTINGS) private readonly settings: GatewaySettings,

@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { usageRecorded } from '@weir/contracts';
@@ -23,7 +23,9 @@ const MAX_PENDING_BYTES = 16 * 1_048_576;
 /** Read and sent at once: some hundreds of events. */
 const SHIP_CHUNK_BYTES = 262_144;
 /** Time for a few more events to gather before a send; a batch of ten costs the bus little more than one event. */
-const LINGER_MS = 20;
+const LINGER_MS = 50;
+/** How often the position is written down. What was shipped after it is shipped again by the next process, which changes nothing. */
+const CHECKPOINT_MS = 500;
 const SEND_TIMEOUT_MS = 10_000;
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 5_000;
@@ -48,6 +50,8 @@ export class UsageSpool {
   readonly #shipping: Promise<void>;
   readonly #stop = new AbortController();
   #position: Position;
+  #checkpointedAt = 0;
+  #reading: { readonly sequence: number; readonly handle: FileHandle } | null = null;
   /** Bytes of earlier processes' segments that are not shipped yet. */
   #inheritedBytes: number;
   #shippedBytes = 0;
@@ -117,6 +121,8 @@ export class UsageSpool {
     this.#stop.abort();
     this.#wake?.();
     await this.#shipping;
+    await this.#stopReading();
+    await this.#checkpoint();
     await this.#claim.release();
   }
 
@@ -140,14 +146,35 @@ export class UsageSpool {
     const end = this.#writer.end;
     const { sequence, offset } = this.#position;
     const isBeingWritten = sequence === end.sequence;
-    const chunk = await readChunk(path.join(this.#options.directory, segmentName(sequence)), offset, isBeingWritten ? end.length - offset : SHIP_CHUNK_BYTES);
+    const chunk = await this.#read(sequence, offset, isBeingWritten ? end.length - offset : SHIP_CHUNK_BYTES);
     const { records, consumedBytes, damagedLines } = decodeChunk(chunk);
     if (damagedLines > 0) this.#logger.error({ damagedLines, segment: segmentName(sequence) }, 'the spool holds damaged lines: usage was lost by the disk');
     if (consumedBytes === 0) return isBeingWritten || sequence > end.sequence ? false : this.#nextSegment(chunk.length);
     if (records.length > 0) await this.#bus.send(usageRecorded.topic, records.map(asUsage), { timeoutMs: SEND_TIMEOUT_MS });
     this.#shippedBytes += consumedBytes;
-    await this.#moveTo({ sequence, offset: offset + consumedBytes });
+    this.#position = { sequence, offset: offset + consumedBytes };
+    if (Date.now() - this.#checkpointedAt >= CHECKPOINT_MS) await this.#checkpoint();
     return true;
+  }
+
+  /** Up to `SHIP_CHUNK_BYTES` of a segment, but not past `limitBytes`; empty when the segment is not there. */
+  async #read(sequence: number, offset: number, limitBytes: number): Promise<Buffer> {
+    const length = Math.min(limitBytes, SHIP_CHUNK_BYTES);
+    if (length <= 0) return Buffer.alloc(0);
+    if (this.#reading?.sequence !== sequence) {
+      await this.#stopReading();
+      const handle = await openIfThere(path.join(this.#options.directory, segmentName(sequence)));
+      if (handle === null) return Buffer.alloc(0);
+      this.#reading = { sequence, handle };
+    }
+    const { bytesRead, buffer } = await this.#reading.handle.read(Buffer.allocUnsafe(length), 0, length, offset);
+    return buffer.subarray(0, bytesRead);
+  }
+
+  async #stopReading(): Promise<void> {
+    const reading = this.#reading;
+    this.#reading = null;
+    await reading?.handle.close();
   }
 
   /** Leaves a segment behind that is wholly shipped; what is left of it is a line that a crash tore before it was durable. */
@@ -155,16 +182,18 @@ export class UsageSpool {
     const done = this.#position.sequence;
     const following = (await segmentsIn(this.#options.directory)).find((sequence) => sequence > done) ?? this.#writer.end.sequence;
     this.#shippedBytes += tornBytes;
-    await this.#moveTo({ sequence: following, offset: 0 });
+    await this.#stopReading();
+    this.#position = { sequence: following, offset: 0 };
+    await this.#checkpoint();
     await rm(path.join(this.#options.directory, segmentName(done)), { force: true });
     return true;
   }
 
-  async #moveTo(position: Position): Promise<void> {
+  async #checkpoint(): Promise<void> {
     const file = path.join(this.#options.directory, POSITION_FILE);
-    await writeFile(`${file}.new`, JSON.stringify(position), { mode: 0o600 });
+    await writeFile(`${file}.new`, JSON.stringify(this.#position), { mode: 0o600 });
     await rename(`${file}.new`, file);
-    this.#position = position;
+    this.#checkpointedAt = Date.now();
   }
 
   async #untilWoken(): Promise<void> {
@@ -206,21 +235,11 @@ async function readPosition(directory: string, sequences: readonly number[]): Pr
   }
 }
 
-/** Up to `SHIP_CHUNK_BYTES`, but not past `limitBytes`; empty when the segment is not there. */
-async function readChunk(file: string, offset: number, limitBytes: number): Promise<Buffer> {
-  const length = Math.min(limitBytes, SHIP_CHUNK_BYTES);
-  if (length <= 0) return Buffer.alloc(0);
+async function openIfThere(file: string): Promise<FileHandle | null> {
   try {
-    const handle = await open(file, 'r');
-    try {
-      const buffer = Buffer.allocUnsafe(length);
-      const { bytesRead } = await handle.read(buffer, 0, length, offset);
-      return buffer.subarray(0, bytesRead);
-    } finally {
-      await handle.close();
-    }
+    return await open(file, 'r');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return Buffer.alloc(0);
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
     throw error;
   }
 }

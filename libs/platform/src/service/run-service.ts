@@ -44,12 +44,11 @@ export interface RunningService {
 export async function startService<D extends SettingDefinitions>(definition: ServiceDefinition<D>, parts: ServiceParts & { readonly settings: BaseSettings & SettingsOf<D> }): Promise<RunningService> {
   const adapter = new FastifyAdapter({
     bodyLimit: definition.bodyLimitBytes?.(parts.settings) ?? DEFAULT_BODY_LIMIT_BYTES,
-    disableRequestLogging: true,
     forceCloseConnections: 'idle',
     // A caller that sends its request slower than this is cut off; the answer may take longer.
     requestTimeout: 60_000,
     keepAliveTimeout: 72_000,
-    maxParamLength: 200,
+    routerOptions: { maxParamLength: 200 },
   });
   @Module({ imports: [ServiceModule.register(parts), definition.module] })
   class RootModule {}
