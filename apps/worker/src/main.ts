@@ -1,6 +1,5 @@
 import 'reflect-metadata';
 import { runService } from '@weir/platform/service';
-import { workerSettings } from './settings.ts';
-import { WorkerModule } from './worker.module.ts';
+import { workerDefinition } from './worker.definition.ts';
 
-await runService({ name: 'worker', module: WorkerModule, settings: workerSettings, bodyLimitBytes: (settings) => settings.bodyLimitBytes });
+await runService(workerDefinition);

@@ -1,4 +1,10 @@
-import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+} from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { placementChanged, type PlacementState } from '@weir/contracts';
 import { projectionOf, type EventBus, type Projection } from '@weir/platform/bus';
@@ -75,7 +81,8 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
   #follow(): void {
     if (this.#placements?.isCaughtUp() !== true) return;
     const mine = new Map<string, PlacementState>();
-    for (const placement of this.#placements.maps.placements.values()) if (placement.workerId === this.#parts.workerId) mine.set(placement.versionId, placement);
+    for (const placement of this.#placements.maps.placements.values())
+      if (placement.workerId === this.#parts.workerId) mine.set(placement.versionId, placement);
     this.#reconciler.want(mine);
   }
 

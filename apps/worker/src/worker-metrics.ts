@@ -11,10 +11,30 @@ export class WorkerMetrics implements RuntimeObserver {
 
   constructor(registry: Registry) {
     const registers = [registry];
-    this.#queueSeconds = new Histogram({ name: 'weir_worker_queue_seconds', help: 'Time that a call waited for its model', buckets: LATENCY_BUCKETS_SECONDS, registers });
-    this.#runSeconds = new Histogram({ name: 'weir_worker_run_seconds', help: 'Time that a model ran for a call', buckets: LATENCY_BUCKETS_SECONDS, registers });
-    this.#loads = new Counter({ name: 'weir_worker_loads_total', help: 'Attempts to load a version, by outcome', labelNames: ['outcome'], registers });
-    this.#rejections = new Counter({ name: 'weir_worker_rejections_total', help: 'Calls that were given up before an answer, by reason', labelNames: ['reason'], registers });
+    this.#queueSeconds = new Histogram({
+      name: 'weir_worker_queue_seconds',
+      help: 'Time that a call waited for its model',
+      buckets: LATENCY_BUCKETS_SECONDS,
+      registers,
+    });
+    this.#runSeconds = new Histogram({
+      name: 'weir_worker_run_seconds',
+      help: 'Time that a model ran for a call',
+      buckets: LATENCY_BUCKETS_SECONDS,
+      registers,
+    });
+    this.#loads = new Counter({
+      name: 'weir_worker_loads_total',
+      help: 'Attempts to load a version, by outcome',
+      labelNames: ['outcome'],
+      registers,
+    });
+    this.#rejections = new Counter({
+      name: 'weir_worker_rejections_total',
+      help: 'Calls that were given up before an answer, by reason',
+      labelNames: ['reason'],
+      registers,
+    });
     const current = (): number => this.#queueLength();
     new Gauge({
       name: 'weir_worker_queue_length',

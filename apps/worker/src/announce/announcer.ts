@@ -88,7 +88,15 @@ export class Announcer {
 
   #current(url: string): WorkerState {
     const { workerId, memoryBytes, versions, clock } = this.#options;
-    return { id: workerId, url, startedAt: this.#startedAt, heartbeatAt: new Date(clock.now()).toISOString(), state: this.#state, memoryBytes, versions: versions() };
+    return {
+      id: workerId,
+      url,
+      startedAt: this.#startedAt,
+      heartbeatAt: new Date(clock.now()).toISOString(),
+      state: this.#state,
+      memoryBytes,
+      versions: versions(),
+    };
   }
 
   #attributes(): Parameters<typeof toRecord>[2] {

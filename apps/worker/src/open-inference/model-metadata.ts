@@ -19,7 +19,9 @@ export function metadataOf(loaded: LoadedVersion, versions: readonly string[]): 
     outputs: signature.outputs.map(tensorMetadata),
     parameters: {
       task: modelPackage.task,
-      ...(processed === null ? {} : { processed: { inputs: [{ name: processed, datatype: 'BYTES', shape: [-1] }], outputs: PROCESSED_OUTPUTS } }),
+      ...(processed === null
+        ? {}
+        : { processed: { inputs: [{ name: processed, datatype: 'BYTES', shape: [-1] }], outputs: PROCESSED_OUTPUTS } }),
     },
   };
 }

@@ -1,7 +1,6 @@
-import { Catch, Inject, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import { Catch, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { ERROR_CODE_HEADER, ERROR_FIELD_HEADER, type InferenceError } from '@weir/open-inference';
 import { errorHeaders, fromFrameworkError, httpStatusOf, requestContext } from '@weir/platform/http';
-import { LOGGER } from '@weir/platform/service';
 import type { Logger } from '@weir/platform/telemetry';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
@@ -10,7 +9,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 export class OpenInferenceErrorFilter implements ExceptionFilter {
   readonly #logger: Logger;
 
-  constructor(@Inject(LOGGER) logger: Logger) {
+  constructor(logger: Logger) {
     this.#logger = logger;
   }
 
@@ -18,7 +17,11 @@ export class OpenInferenceErrorFilter implements ExceptionFilter {
     const http = host.switchToHttp();
     const reply = http.getResponse<FastifyReply>();
     const error = fromFrameworkError(thrown);
-    if (error.kind === 'internal') this.#logger.error({ err: error.cause ?? error, requestId: requestContext(http.getRequest<FastifyRequest>()).requestId }, 'request failed');
+    if (error.kind === 'internal')
+      this.#logger.error(
+        { err: error.cause ?? error, requestId: requestContext(http.getRequest<FastifyRequest>()).requestId },
+        'request failed',
+      );
     if (reply.sent) return;
     const body: InferenceError = { error: error.message };
     if (error.field !== undefined && error.field !== '') void reply.header(ERROR_FIELD_HEADER, encodeURIComponent(error.field));

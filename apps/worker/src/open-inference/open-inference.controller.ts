@@ -1,6 +1,15 @@
 import { Body, Controller, Get, Headers, HttpCode, Inject, Param, Post, Res } from '@nestjs/common';
 import { AppError } from '@weir/kernel';
-import { MODEL_NAME_HEADER, parseInferenceRequest, TIMEOUT_HEADER, USAGE_HEADER, usageHeader, type InferenceResponse, type ModelMetadata, type ServerMetadata } from '@weir/open-inference';
+import {
+  MODEL_NAME_HEADER,
+  parseInferenceRequest,
+  TIMEOUT_HEADER,
+  USAGE_HEADER,
+  usageHeader,
+  type InferenceResponse,
+  type ModelMetadata,
+  type ServerMetadata,
+} from '@weir/open-inference';
 import { Readiness, SETTINGS } from '@weir/platform/service';
 import type { FastifyReply } from 'fastify';
 import { LoadedVersions } from '../placements/loaded-versions.ts';
@@ -20,7 +29,12 @@ export class OpenInferenceController {
   readonly #runtime: ModelRuntime;
   readonly #readiness: Readiness;
 
-  constructor(@Inject(SETTINGS) settings: WorkerSettings, @Inject(LoadedVersions) versions: LoadedVersions, @Inject(ModelRuntime) runtime: ModelRuntime, @Inject(Readiness) readiness: Readiness) {
+  constructor(
+    @Inject(SETTINGS) settings: WorkerSettings,
+    @Inject(LoadedVersions) versions: LoadedVersions,
+    @Inject(ModelRuntime) runtime: ModelRuntime,
+    @Inject(Readiness) readiness: Readiness,
+  ) {
     this.#settings = settings;
     this.#versions = versions;
     this.#runtime = runtime;
@@ -70,7 +84,16 @@ export class OpenInferenceController {
     const timeoutMs = timeoutMsOf(timeout, defaultTimeoutMs, runLimitMs);
     const request = parseInferenceRequest(body, { maxTensors: MAX_TENSORS, maxElements });
     const answer = await withDeadline(reply, timeoutMs, (signal) =>
-      infer({ version: loaded, runtime: this.#runtime, limits: { maxItems, maxTextCharacters, maxImagePixels }, signal, parameters: request.parameters ?? {} }, request),
+      infer(
+        {
+          version: loaded,
+          runtime: this.#runtime,
+          limits: { maxItems, maxTextCharacters, maxImagePixels },
+          signal,
+          parameters: request.parameters ?? {},
+        },
+        request,
+      ),
     );
     void reply.header(USAGE_HEADER, usageHeader(answer.usage));
     return {

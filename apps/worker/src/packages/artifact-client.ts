@@ -15,12 +15,18 @@ export function artifactsAt(artifactsUrl: string, signer: InternalTokenSigner): 
   const base = artifactsUrl.replace(/\/+$/, '');
   return async (sha256, signal) => {
     const token = await signer.sign(servicePrincipal('worker'), 'registry');
-    const response = await request(`${base}/${sha256}`, { headers: { [INTERNAL_TOKEN_HEADER]: token }, signal, headersTimeout: SILENCE_LIMIT_MS, bodyTimeout: SILENCE_LIMIT_MS }).catch((error: unknown) => {
+    const response = await request(`${base}/${sha256}`, {
+      headers: { [INTERNAL_TOKEN_HEADER]: token },
+      signal,
+      headersTimeout: SILENCE_LIMIT_MS,
+      bodyTimeout: SILENCE_LIMIT_MS,
+    }).catch((error: unknown) => {
       throw new AppError('service.unavailable', { message: 'The registry does not answer.', cause: error });
     });
     if (response.statusCode === 200) return readable(response.body);
     await response.body.dump();
-    if (response.statusCode === 404) throw new AppError('artifact.not_found', { message: `The registry does not have the file ${sha256}.` });
+    if (response.statusCode === 404)
+      throw new AppError('artifact.not_found', { message: `The registry does not have the file ${sha256}.` });
     throw new AppError('service.unavailable', { message: `The registry answered with status ${response.statusCode}.` });
   };
 }

@@ -67,7 +67,10 @@ const preprocessorSchema = z.looseObject({
   do_center_crop: z.boolean().default(false),
   resample: z.number().int().default(2),
   do_rescale: z.boolean().default(true),
-  rescale_factor: z.number().positive().default(1 / 255),
+  rescale_factor: z
+    .number()
+    .positive()
+    .default(1 / 255),
   do_normalize: z.boolean().default(false),
   image_mean: z.array(z.number()).min(1).max(3).optional(),
   image_std: z.array(z.number().positive()).min(1).max(3).optional(),
@@ -105,7 +108,13 @@ export async function readModelPackage(directory: string, files: readonly Packag
     modelFile: join(directory, modelFile),
     labels: labelsOf(config.id2label ?? {}),
     isMultiLabel: config.problem_type === 'multi_label_classification',
-    image: task === 'image-classification' ? imagePreparation(await required(read('preprocessor_config.json', preprocessorSchema), 'preprocessor_config.json'), weir.image ?? {}) : null,
+    image:
+      task === 'image-classification'
+        ? imagePreparation(
+            await required(read('preprocessor_config.json', preprocessorSchema), 'preprocessor_config.json'),
+            weir.image ?? {},
+          )
+        : null,
     text: task === 'text-classification' ? await textPreparation() : null,
   };
 
@@ -152,22 +161,30 @@ function labelsOf(id2label: Readonly<Record<string, string>>): string[] {
   const labels: string[] = [];
   for (const [index, label] of Object.entries(id2label)) {
     const position = Number(index);
-    if (!Number.isInteger(position) || position < 0 || position > 1_000_000) throw invalid('config.json', `id2label: ${JSON.stringify(index.slice(0, 20))} is not an index`);
+    if (!Number.isInteger(position) || position < 0 || position > 1_000_000)
+      throw invalid('config.json', `id2label: ${JSON.stringify(index.slice(0, 20))} is not an index`);
     labels[position] = label;
   }
   return Array.from(labels, (label, index) => label ?? `LABEL_${index}`);
 }
 
-function imagePreparation(config: z.infer<typeof preprocessorSchema>, weir: { colour?: 'grey' | 'rgb' | undefined; background?: 'dark' | 'light' | undefined }): ImagePreparation {
+function imagePreparation(
+  config: z.infer<typeof preprocessorSchema>,
+  weir: { colour?: 'grey' | 'rgb' | undefined; background?: 'dark' | 'light' | undefined },
+): ImagePreparation {
   const size = config.do_center_crop && config.crop_size !== undefined ? config.crop_size : config.size;
-  const [heightPixels, widthPixels] = typeof size === 'number' ? [size, size] : 'height' in size ? [size.height, size.width] : [size.shortest_edge, size.shortest_edge];
+  const [heightPixels, widthPixels] =
+    typeof size === 'number' ? [size, size] : 'height' in size ? [size.height, size.width] : [size.shortest_edge, size.shortest_edge];
   const channels = weir.colour === 'grey' ? 1 : 3;
   const perChannel = (values: readonly number[] | undefined, byDefault: number): number[] =>
     Array.from({ length: channels }, (_, channel) => (config.do_normalize ? (values?.[channel] ?? values?.[0] ?? byDefault) : byDefault));
   return {
     heightPixels,
     widthPixels,
-    shortestEdgePixels: typeof config.size === 'object' && 'shortest_edge' in config.size ? Math.max(config.size.shortest_edge, heightPixels, widthPixels) : null,
+    shortestEdgePixels:
+      typeof config.size === 'object' && 'shortest_edge' in config.size
+        ? Math.max(config.size.shortest_edge, heightPixels, widthPixels)
+        : null,
     kernel: KERNELS[config.resample] ?? 'linear',
     channels,
     rescaleFactor: config.do_rescale ? config.rescale_factor : 1,

@@ -11,5 +11,6 @@ const MAX_LENGTH = 200;
  */
 export function assertSafePackagePath(path: string): void {
   const isSafe = path.length <= MAX_LENGTH && path.split('/').every((part) => PART.test(part) && !part.startsWith('.'));
-  if (!isSafe) throw new AppError('model.package_invalid', { field: 'files', message: 'A file of the package has a path that is not allowed.' });
+  if (!isSafe)
+    throw new AppError('model.package_invalid', { field: 'files', message: 'A file of the package has a path that is not allowed.' });
 }

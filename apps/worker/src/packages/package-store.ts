@@ -100,7 +100,9 @@ export class PackageStore {
       },
     });
     try {
-      await pipeline(await fetchArtifact(file.sha256, signal), check, createWriteStream(incoming, { mode: 0o600, flush: true }), { signal });
+      await pipeline(await fetchArtifact(file.sha256, signal), check, createWriteStream(incoming, { mode: 0o600, flush: true }), {
+        signal,
+      });
       if (received !== file.sizeBytes || hash.digest('hex') !== file.sha256) throw mismatch(file);
       await rename(incoming, this.#blob(file.sha256));
     } catch (error) {
@@ -138,7 +140,9 @@ export class PackageStore {
     await this.#removeUnlinkedBlobs();
     kept = await this.#keptBytes();
     if (kept + neededBytes > this.#maxBytes) {
-      throw new AppError('model.package_invalid', { message: `The package needs ${neededBytes} bytes more of the worker's cache; ${Math.max(0, this.#maxBytes - kept)} are free.` });
+      throw new AppError('model.package_invalid', {
+        message: `The package needs ${neededBytes} bytes more of the worker's cache; ${Math.max(0, this.#maxBytes - kept)} are free.`,
+      });
     }
   }
 
@@ -170,7 +174,9 @@ function packageDigest(files: readonly PackageFile[]): string {
 }
 
 function mismatch(file: PackageFile): AppError {
-  return new AppError('artifact.digest_mismatch', { message: `The file ${file.path} of the package does not have the announced size and digest.` });
+  return new AppError('artifact.digest_mismatch', {
+    message: `The file ${file.path} of the package does not have the announced size and digest.`,
+  });
 }
 
 async function sizeOf(path: string): Promise<number | null> {

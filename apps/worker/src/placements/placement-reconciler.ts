@@ -110,7 +110,14 @@ export class PlacementReconciler {
     for (const [versionId, placement] of this.#desired) {
       // A new wish comes first: what is no longer wanted need not be fetched.
       if (this.#isStale || this.#stopping.signal.aborted) return;
-      const entry: Entry = this.#entries.get(versionId) ?? { placement, state: 'loading', error: undefined, held: null, attempts: 0, retryAtMs: 0 };
+      const entry: Entry = this.#entries.get(versionId) ?? {
+        placement,
+        state: 'loading',
+        error: undefined,
+        held: null,
+        attempts: 0,
+        retryAtMs: 0,
+      };
       if (entry.held !== null || entry.retryAtMs > this.#options.clock.now()) continue;
       entry.placement = placement;
       this.#entries.set(versionId, entry);

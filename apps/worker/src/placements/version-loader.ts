@@ -37,7 +37,9 @@ export class VersionLoader {
     const { packages, runtime, signer, memoryBytes } = this.#options;
     const sizeBytes = placement.files.reduce((sum, file) => sum + file.sizeBytes, 0);
     if (this.#loadedBytes + sizeBytes > memoryBytes) {
-      throw new AppError('model.package_invalid', { message: `The package needs ${sizeBytes} bytes of memory; the worker has ${memoryBytes - this.#loadedBytes} left.` });
+      throw new AppError('model.package_invalid', {
+        message: `The package needs ${sizeBytes} bytes of memory; the worker has ${memoryBytes - this.#loadedBytes} left.`,
+      });
     }
     const held = await packages.hold(placement.files, artifactsAt(placement.artifactsUrl, signer), signal);
     try {

@@ -1,10 +1,22 @@
 /** What travels between the process and the thread that runs the models. Plain data: nothing of the platform is loaded in the thread. */
 
 /** Element types in ONNX Runtime's words. */
-export type OnnxType = 'bool' | 'uint8' | 'uint16' | 'uint32' | 'uint64' | 'int8' | 'int16' | 'int32' | 'int64' | 'float16' | 'float32' | 'float64' | 'string';
+export type OnnxType =
+  'bool' | 'uint8' | 'uint16' | 'uint32' | 'uint64' | 'int8' | 'int16' | 'int32' | 'int64' | 'float16' | 'float32' | 'float64' | 'string';
 
 /** `float16` as the bits of each number, `bool` as 0 and 1. */
-export type OnnxData = Uint8Array | Uint16Array | Uint32Array | BigUint64Array | Int8Array | Int16Array | Int32Array | BigInt64Array | Float32Array | Float64Array | string[];
+export type OnnxData =
+  | Uint8Array
+  | Uint16Array
+  | Uint32Array
+  | BigUint64Array
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | BigInt64Array
+  | Float32Array
+  | Float64Array
+  | string[];
 
 export interface OnnxTensor {
   readonly name: string;
@@ -29,10 +41,29 @@ export interface TokenizerSource {
 }
 
 export type ThreadRequest =
-  | { readonly kind: 'load'; readonly call: number; readonly versionId: string; readonly modelFile: string; readonly intraOpThreads: number; readonly tokenizer: TokenizerSource | null }
+  | {
+      readonly kind: 'load';
+      readonly call: number;
+      readonly versionId: string;
+      readonly modelFile: string;
+      readonly intraOpThreads: number;
+      readonly tokenizer: TokenizerSource | null;
+    }
   | { readonly kind: 'unload'; readonly call: number; readonly versionId: string }
-  | { readonly kind: 'run'; readonly call: number; readonly versionId: string; readonly feeds: readonly OnnxTensor[]; readonly outputs: readonly string[] }
-  | { readonly kind: 'run-texts'; readonly call: number; readonly versionId: string; readonly texts: readonly string[]; readonly outputs: readonly string[] };
+  | {
+      readonly kind: 'run';
+      readonly call: number;
+      readonly versionId: string;
+      readonly feeds: readonly OnnxTensor[];
+      readonly outputs: readonly string[];
+    }
+  | {
+      readonly kind: 'run-texts';
+      readonly call: number;
+      readonly versionId: string;
+      readonly texts: readonly string[];
+      readonly outputs: readonly string[];
+    };
 
 export interface LoadedSignature {
   readonly inputs: readonly OnnxTensorInfo[];

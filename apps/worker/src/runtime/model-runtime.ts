@@ -20,7 +20,8 @@ export interface RuntimeObserver {
 }
 
 /** What a model is to do: with tensors as they are, or with sentences that are first made into tokens. */
-export type RunWork = { readonly kind: 'tensors'; readonly feeds: readonly OnnxTensor[] } | { readonly kind: 'texts'; readonly texts: readonly string[] };
+export type RunWork =
+  { readonly kind: 'tensors'; readonly feeds: readonly OnnxTensor[] } | { readonly kind: 'texts'; readonly texts: readonly string[] };
 
 /** ONNX Runtime refused a run; `message` is fit for callers. Whose fault it is, the task knows. */
 export class RunRefusedError extends Error {
@@ -79,12 +80,15 @@ export class ModelRuntime {
   async load(versionId: string, modelFile: string, tokenizer: TokenizerSource | null): Promise<LoadedSignature> {
     const reply = await this.#control({ kind: 'load', versionId, modelFile, intraOpThreads: this.#options.intraOpThreads, tokenizer });
     if ('signature' in reply) return reply.signature;
-    throw new AppError('model.package_invalid', { message: `The model cannot be loaded: ${'error' in reply ? scrubbed(reply.error) : 'no reply'}` });
+    throw new AppError('model.package_invalid', {
+      message: `The model cannot be loaded: ${'error' in reply ? scrubbed(reply.error) : 'no reply'}`,
+    });
   }
 
   /** Refuses what waits for the version, lets the run under way finish, and frees its memory. */
   async unload(versionId: string): Promise<void> {
-    for (const waiting of this.#queue.drain(versionId)) waiting.reject(new AppError('model.not_ready', { retryAfterMs: MIN_RETRY_AFTER_MS }));
+    for (const waiting of this.#queue.drain(versionId))
+      waiting.reject(new AppError('model.not_ready', { retryAfterMs: MIN_RETRY_AFTER_MS }));
     await this.#control({ kind: 'unload', versionId });
   }
 
@@ -126,10 +130,11 @@ export class ModelRuntime {
     });
   }
 
-  /** Refuses what waits and ends the thread; a run under way is not waited for. */
+  /** Refuses what waits, lets the run under way finish, and ends the thread. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (let waiting = this.#queue.take(); waiting !== undefined; waiting = this.#queue.take()) waiting.reject(new AppError('service.stopping', { retryAfterMs: MIN_RETRY_AFTER_MS }));
+    for (let waiting = this.#queue.take(); waiting !== undefined; waiting = this.#queue.take())
+      waiting.reject(new AppError('service.stopping', { retryAfterMs: MIN_RETRY_AFTER_MS }));
     await this.#thread.close();
   }
 

@@ -23,7 +23,7 @@ export class ModelThread {
   readonly #thread: Worker;
   readonly #options: ModelThreadOptions;
   #nextCall = 1;
-  #current: { call: number; resolve: (reply: ThreadReply) => void; timer: NodeJS.Timeout } | null = null;
+  #current: { call: number; settled: Promise<ThreadReply>; resolve: (reply: ThreadReply) => void; timer: NodeJS.Timeout } | null = null;
   #isClosing = false;
 
   constructor(options: ModelThreadOptions) {
@@ -31,7 +31,9 @@ export class ModelThread {
     // Nothing of the environment: models are foreign code.
     this.#thread = new Worker(THREAD_FILE, { env: {}, execArgv: [], name: 'models' });
     this.#thread.on('message', (reply: ThreadReply) => this.#settle(reply));
-    this.#thread.on('error', (error) => this.#ended(`the thread of the models failed: ${error instanceof Error ? error.message : String(error)}`));
+    this.#thread.on('error', (error) =>
+      this.#ended(`the thread of the models failed: ${error instanceof Error ? error.message : String(error)}`),
+    );
     this.#thread.on('exit', () => this.#ended('the thread of the models ended'));
   }
 
@@ -39,16 +41,23 @@ export class ModelThread {
   call(work: ThreadWork, transfer: readonly ArrayBuffer[] = []): Promise<ThreadReply> {
     if (this.#current !== null) throw new Error('the thread of the models is busy');
     const call = this.#nextCall++;
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#options.die(`a ${work.kind} took longer than ${this.#options.runLimitMs} ms`), this.#options.runLimitMs);
-      this.#current = { call, resolve, timer };
-      this.#thread.postMessage({ ...work, call } as ThreadRequest, transfer);
-    });
+    const { promise: settled, resolve } = Promise.withResolvers<ThreadReply>();
+    const timer = setTimeout(
+      () => this.#options.die(`a ${work.kind} took longer than ${this.#options.runLimitMs} ms`),
+      this.#options.runLimitMs,
+    );
+    this.#current = { call, settled, resolve, timer };
+    this.#thread.postMessage({ ...work, call } as ThreadRequest, transfer);
+    return settled;
   }
 
+  /**
+   * Ends the thread when it is idle. A thread that is ended while ONNX Runtime works in it takes the whole
+   * process down, so the request under way is waited for; its limit still holds.
+   */
   async close(): Promise<void> {
+    await this.#current?.settled;
     this.#isClosing = true;
-    clearTimeout(this.#current?.timer);
     await this.#thread.terminate();
   }
 

@@ -47,7 +47,15 @@ async function handle(request: ThreadRequest): Promise<ThreadReply> {
       const { tokenizer } = request;
       loaded.set(versionId, {
         session,
-        tokenizer: tokenizer === null ? null : createTextTokenizer(json(tokenizer.tokenizerFile), json(tokenizer.tokenizerConfigFile), tokenizer.maxTokens, tokenizer.padTokenId),
+        tokenizer:
+          tokenizer === null
+            ? null
+            : createTextTokenizer(
+                json(tokenizer.tokenizerFile),
+                json(tokenizer.tokenizerConfigFile),
+                tokenizer.maxTokens,
+                tokenizer.padTokenId,
+              ),
       });
       return { call, signature: signatureOf(session) };
     }
@@ -78,7 +86,11 @@ function json(file: string): object {
 
 function signatureOf(session: InferenceSession): LoadedSignature {
   const infos = (metadata: readonly InferenceSession.ValueMetadata[]) =>
-    metadata.map((value) => (value.isTensor ? { name: value.name, type: value.type, dims: [...value.shape] } : { name: value.name, type: 'not a tensor', dims: [] }));
+    metadata.map((value) =>
+      value.isTensor
+        ? { name: value.name, type: value.type, dims: [...value.shape] }
+        : { name: value.name, type: 'not a tensor', dims: [] },
+    );
   return { inputs: infos(session.inputMetadata), outputs: infos(session.outputMetadata) };
 }
 
@@ -108,7 +120,8 @@ async function run(session: InferenceSession, feeds: readonly OnnxTensor[], outp
     const result = results[name];
     if (result === undefined) throw new Error('the model did not give an output that was asked for');
     const { type, dims, data } = result;
-    const plain = ArrayBuffer.isView(data) && type === 'float16' ? new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2) : data;
+    const plain =
+      ArrayBuffer.isView(data) && type === 'float16' ? new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2) : data;
     return { name, type: type as OnnxType, dims: [...dims], data: plain as OnnxData };
   });
 }

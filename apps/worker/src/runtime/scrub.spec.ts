@@ -3,10 +3,13 @@ import { scrubbed } from './scrub.ts';
 
 describe('a message of the runtime for a caller', () => {
   it.each([
-    ['Load model from /srv/cache/packages/ab12/onnx/model.onnx failed:Protobuf parsing failed.', 'Load model from [path] failed:Protobuf parsing failed.'],
+    [
+      'Load model from /srv/cache/packages/ab12/onnx/model.onnx failed:Protobuf parsing failed.',
+      'Load model from [path] failed:Protobuf parsing failed.',
+    ],
     ['/onnxruntime_src/onnxruntime/core/framework/op_kernel.cc:12 void f()\n  bad', '[path] void f() bad'],
     ['C:\\Users\\me\\model.onnx missing', '[path] missing'],
-    ["Got invalid dimensions for input: x index: 1 Got: 3 Expected: 1", 'Got invalid dimensions for input: x index: 1 Got: 3 Expected: 1'],
+    ['Got invalid dimensions for input: x index: 1 Got: 3 Expected: 1', 'Got invalid dimensions for input: x index: 1 Got: 3 Expected: 1'],
   ])('%j has no path of this machine', (message, expected) => {
     expect(scrubbed(message)).toBe(expected);
   });

@@ -20,6 +20,8 @@ describe('scores of a classification', () => {
   });
 
   it('that are no numbers are an error of the model', () => {
-    expect(() => classificationOutputs([Number.NaN, 1], 1, { labels: [], isMultiLabel: false }, 2)).toThrowError(expect.objectContaining({ code: 'model.failed' }));
+    expect(() => classificationOutputs([Number.NaN, 1], 1, { labels: [], isMultiLabel: false }, 2)).toThrowError(
+      expect.objectContaining({ code: 'model.failed' }),
+    );
   });
 });

@@ -19,7 +19,8 @@ const TEXT_INPUTS: ReadonlySet<string> = new Set(['input_ids', 'attention_mask',
  * @throws model.package_invalid naming what does not fit
  */
 export function assertTaskFits(modelPackage: ModelPackage, signature: Signature): void {
-  const unfit = (message: string): AppError => new AppError('model.package_invalid', { message: `The model does not fit its task ${modelPackage.task}: ${message}` });
+  const unfit = (message: string): AppError =>
+    new AppError('model.package_invalid', { message: `The model does not fit its task ${modelPackage.task}: ${message}` });
   if (modelPackage.task === 'tensors') return;
   logitsOutput(signature);
   if (modelPackage.text !== null) {
@@ -32,14 +33,23 @@ export function assertTaskFits(modelPackage: ModelPackage, signature: Signature)
     const { channels, heightPixels, widthPixels } = modelPackage.image;
     const [input, ...others] = signature.inputs;
     const sizes = [channels, heightPixels, widthPixels];
-    const fits = input !== undefined && others.length === 0 && input.datatype === 'FP32' && input.dims.length === 4 && sizes.every((size, index) => typeof input.dims[index + 1] !== 'number' || input.dims[index + 1] === size);
-    if (!fits) throw unfit(`one input FP32 [batch, ${sizes.join(', ')}] is needed, there is ${signature.inputs.map(describeTensor).join(', ')}`);
+    const fits =
+      input !== undefined &&
+      others.length === 0 &&
+      input.datatype === 'FP32' &&
+      input.dims.length === 4 &&
+      sizes.every((size, index) => typeof input.dims[index + 1] !== 'number' || input.dims[index + 1] === size);
+    if (!fits)
+      throw unfit(`one input FP32 [batch, ${sizes.join(', ')}] is needed, there is ${signature.inputs.map(describeTensor).join(', ')}`);
   }
 }
 
 function logitsOutput(signature: Signature): string {
-  const output = signature.outputs.find((candidate) => candidate.name === 'logits') ?? (signature.outputs.length === 1 ? signature.outputs[0] : undefined);
-  if (output === undefined || (output.datatype !== 'FP32' && output.datatype !== 'FP16')) throw new AppError('model.package_invalid', { message: 'A classifier needs the output "logits" in FP32 or FP16.' });
+  const output =
+    signature.outputs.find((candidate) => candidate.name === 'logits') ??
+    (signature.outputs.length === 1 ? signature.outputs[0] : undefined);
+  if (output === undefined || (output.datatype !== 'FP32' && output.datatype !== 'FP16'))
+    throw new AppError('model.package_invalid', { message: 'A classifier needs the output "logits" in FP32 or FP16.' });
   return output.name;
 }
 
@@ -51,9 +61,13 @@ function logitsOutput(signature: Signature): string {
 export function itemsOf(tensor: Tensor, maxItems: number): readonly string[] {
   const [items, rest] = tensor.shape;
   if (items === undefined || items === 0 || tensor.shape.length > 2 || (rest !== undefined && rest !== 1)) {
-    throw new AppError('model.input_invalid', { field: 'inputs[0].shape', message: `input ${JSON.stringify(tensor.name)}: expected shape [n] with n of at least 1, got [${tensor.shape.join(', ')}]` });
+    throw new AppError('model.input_invalid', {
+      field: 'inputs[0].shape',
+      message: `input ${JSON.stringify(tensor.name)}: expected shape [n] with n of at least 1, got [${tensor.shape.join(', ')}]`,
+    });
   }
-  if (items > maxItems) throw new AppError('request.too_large', { field: 'inputs[0].shape', message: `a call may hold ${maxItems} items, got ${items}` });
+  if (items > maxItems)
+    throw new AppError('request.too_large', { field: 'inputs[0].shape', message: `a call may hold ${maxItems} items, got ${items}` });
   return tensor.data as string[];
 }
 
@@ -67,7 +81,11 @@ export function isProcessed(inputs: readonly RequestTensor[], name: string): boo
  *
  * @throws model.failed when the model does not take what was prepared for it, or gives something else than scores
  */
-export async function classify(call: TaskCall, work: RunWork, items: number): Promise<{ outputs: readonly ResponseTensor[]; result: RunResult }> {
+export async function classify(
+  call: TaskCall,
+  work: RunWork,
+  items: number,
+): Promise<{ outputs: readonly ResponseTensor[]; result: RunResult }> {
   const { version, runtime, signal, parameters } = call;
   const keep = topLabels(parameters['top_k']);
   const output = logitsOutput(version.signature);
@@ -80,15 +98,20 @@ export async function classify(call: TaskCall, work: RunWork, items: number): Pr
     throw error;
   }
   const logits = result.outputs[0];
-  if (logits === undefined || Array.isArray(logits.data) || logits.dims.length !== 2 || logits.dims[0] !== items) throw new AppError('model.failed', { message: 'The model gave something else than scores.' });
-  const numbers = logits.data instanceof Uint16Array && logits.type === 'float16' ? fromHalfBits(logits.data) : Array.from(logits.data, Number);
+  if (logits === undefined || Array.isArray(logits.data) || logits.dims.length !== 2 || logits.dims[0] !== items)
+    throw new AppError('model.failed', { message: 'The model gave something else than scores.' });
+  const numbers =
+    logits.data instanceof Uint16Array && logits.type === 'float16' ? fromHalfBits(logits.data) : Array.from(logits.data, Number);
   return { outputs: classificationOutputs(numbers, items, version.modelPackage, keep).map(encodeTensor), result };
 }
 
 function topLabels(value: unknown): number {
   if (value === undefined) return DEFAULT_TOP_LABELS;
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > MAX_TOP_LABELS) {
-    throw new AppError('model.input_invalid', { field: 'parameters.top_k', message: `parameters.top_k must be a whole number from 1 to ${MAX_TOP_LABELS}` });
+    throw new AppError('model.input_invalid', {
+      field: 'parameters.top_k',
+      message: `parameters.top_k must be a whole number from 1 to ${MAX_TOP_LABELS}`,
+    });
   }
   return value;
 }

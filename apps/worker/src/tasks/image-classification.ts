@@ -16,11 +16,18 @@ export async function classifyImages(call: TaskCall, input: RequestTensor): Prom
   const target = version.signature.inputs[0];
   if (preparation === null || target === undefined) throw new AppError('model.failed');
   if (input.parameters?.['content_type'] !== undefined && input.parameters['content_type'] !== 'base64') {
-    throw new AppError('model.input_invalid', { field: 'inputs[0].parameters.content_type', message: 'input "image": content_type must be "base64"' });
+    throw new AppError('model.input_invalid', {
+      field: 'inputs[0].parameters.content_type',
+      message: 'input "image": content_type must be "base64"',
+    });
   }
   const items = itemsOf(decodeTensor(input, 'inputs[0]'), limits.maxItems);
   const fixedBatch = target.dims[0];
-  if (typeof fixedBatch === 'number' && items.length !== fixedBatch) throw new AppError('model.input_invalid', { field: 'inputs[0].shape', message: `the model takes ${fixedBatch} pictures in a call, got ${items.length}` });
+  if (typeof fixedBatch === 'number' && items.length !== fixedBatch)
+    throw new AppError('model.input_invalid', {
+      field: 'inputs[0].shape',
+      message: `the model takes ${fixedBatch} pictures in a call, got ${items.length}`,
+    });
   const { channels, heightPixels, widthPixels } = preparation;
   const size = channels * heightPixels * widthPixels;
   const pixels = new Float32Array(items.length * size);

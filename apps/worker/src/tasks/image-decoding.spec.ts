@@ -17,14 +17,21 @@ const PREPARATION: ImagePreparation = {
 
 /** A picture of one colour with a dot of another in the middle. */
 function aPicture(ground: string, dot: string, width = 8, height = 8) {
-  return sharp({ create: { width, height, channels: 3, background: ground } }).composite([{ input: { create: { width: 4, height: 4, channels: 3, background: dot } }, left: (width - 4) / 2, top: (height - 4) / 2 }]);
+  return sharp({ create: { width, height, channels: 3, background: ground } }).composite([
+    { input: { create: { width: 4, height: 4, channels: 3, background: dot } }, left: (width - 4) / 2, top: (height - 4) / 2 },
+  ]);
 }
 
-const read = (bytes: Buffer, over: Partial<ImagePreparation> = {}, maxPixels = 10_000) => preparedImage(bytes, { ...PREPARATION, ...over }, maxPixels, 'image 0');
+const read = (bytes: Buffer, over: Partial<ImagePreparation> = {}, maxPixels = 10_000) =>
+  preparedImage(bytes, { ...PREPARATION, ...over }, maxPixels, 'image 0');
 
 describe('a picture', () => {
   it('is read from PNG, JPEG and WebP alike', async () => {
-    for (const bytes of [await aPicture('#000', '#fff').png().toBuffer(), await aPicture('#000', '#fff').jpeg({ quality: 100 }).toBuffer(), await aPicture('#000', '#fff').webp({ lossless: true }).toBuffer()]) {
+    for (const bytes of [
+      await aPicture('#000', '#fff').png().toBuffer(),
+      await aPicture('#000', '#fff').jpeg({ quality: 100 }).toBuffer(),
+      await aPicture('#000', '#fff').webp({ lossless: true }).toBuffer(),
+    ]) {
       const numbers = await read(bytes);
       expect(numbers[0]).toBeLessThan(0.1);
       expect(numbers[5]).toBeGreaterThan(0.9);
@@ -46,7 +53,12 @@ describe('a picture', () => {
   });
 
   it('in colour fills three planes, scaled and normalised', async () => {
-    const numbers = await read(await aPicture('#ff0000', '#ff0000').png().toBuffer(), { channels: 3, background: null, mean: [0.5, 0.5, 0.5], deviation: [0.5, 0.5, 0.5] });
+    const numbers = await read(await aPicture('#ff0000', '#ff0000').png().toBuffer(), {
+      channels: 3,
+      background: null,
+      mean: [0.5, 0.5, 0.5],
+      deviation: [0.5, 0.5, 0.5],
+    });
     expect(numbers).toHaveLength(48);
     expect([numbers[0], numbers[16], numbers[32]]).toEqual([1, -1, -1]);
   });
@@ -57,7 +69,10 @@ describe('a picture', () => {
   });
 
   it('with more pixels than allowed is refused with the limit', async () => {
-    await expect(read(await aPicture('#000', '#fff', 200, 200).png().toBuffer())).rejects.toMatchObject({ code: 'model.image_invalid', message: 'image 0 has more than 10000 pixels.' });
+    await expect(read(await aPicture('#000', '#fff', 200, 200).png().toBuffer())).rejects.toMatchObject({
+      code: 'model.image_invalid',
+      message: 'image 0 has more than 10000 pixels.',
+    });
   });
 
   it('that is cut off in the middle is refused', async () => {

@@ -12,7 +12,8 @@ const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
 /** The format of a picture by its first bytes, or null when it is none that is taken. */
 export function imageFormat(bytes: Uint8Array): 'png' | 'jpeg' | 'webp' | null {
-  const starts = (text: string, at = 0): boolean => Buffer.from(bytes.buffer, bytes.byteOffset + at, Math.max(0, Math.min(text.length, bytes.length - at))).toString('latin1') === text;
+  const starts = (text: string, at = 0): boolean =>
+    Buffer.from(bytes.buffer, bytes.byteOffset + at, Math.max(0, Math.min(text.length, bytes.length - at))).toString('latin1') === text;
   if (starts('\x89PNG\r\n\x1a\n')) return 'png';
   if (starts('\xff\xd8\xff')) return 'jpeg';
   if (bytes.length >= 12 && starts('RIFF') && starts('WEBP', 8)) return 'webp';
@@ -38,7 +39,8 @@ export function imageBytes(base64: string, title: string): Buffer {
  */
 export async function preparedImage(bytes: Buffer, preparation: ImagePreparation, maxPixels: number, title: string): Promise<Float32Array> {
   const { channels, heightPixels, widthPixels } = preparation;
-  const tooLarge = (cause?: unknown): AppError => new AppError('model.image_invalid', { message: `${title} has more than ${maxPixels} pixels.`, cause });
+  const tooLarge = (cause?: unknown): AppError =>
+    new AppError('model.image_invalid', { message: `${title} has more than ${maxPixels} pixels.`, cause });
   let pixels: Buffer;
   try {
     const source = sharp(bytes, { limitInputPixels: maxPixels, failOn: 'error', pages: 1 });
@@ -50,7 +52,12 @@ export async function preparedImage(bytes: Buffer, preparation: ImagePreparation
       .autoOrient()
       .flatten({ background: '#ffffff' }) // what is transparent is paper
       .resize(scaled.width, scaled.height, { fit: 'fill', kernel: preparation.kernel })
-      .extract({ left: Math.floor((scaled.width - widthPixels) / 2), top: Math.floor((scaled.height - heightPixels) / 2), width: widthPixels, height: heightPixels })
+      .extract({
+        left: Math.floor((scaled.width - widthPixels) / 2),
+        top: Math.floor((scaled.height - heightPixels) / 2),
+        width: widthPixels,
+        height: heightPixels,
+      })
       .toColourspace(channels === 1 ? 'b-w' : 'srgb')
       .raw({ depth: 'uchar' })
       .toBuffer();
@@ -59,7 +66,8 @@ export async function preparedImage(bytes: Buffer, preparation: ImagePreparation
     if (error instanceof Error && error.message.includes('pixel limit')) throw tooLarge(error);
     throw new AppError('model.image_invalid', { message: `${title} cannot be read: the file is damaged.`, cause: error });
   }
-  if (pixels.length !== channels * heightPixels * widthPixels) throw new AppError('model.image_invalid', { message: `${title} has colours that are not supported.` });
+  if (pixels.length !== channels * heightPixels * widthPixels)
+    throw new AppError('model.image_invalid', { message: `${title} has colours that are not supported.` });
   return normalised(pixels, preparation);
 }
 
@@ -73,7 +81,8 @@ function scaledSize(width: number, height: number, preparation: ImagePreparation
 /** Values 0–255 in rows of interleaved channels to scaled, normalised planes; inverted first when the ground is the other one. */
 function normalised(pixels: Uint8Array, preparation: ImagePreparation): Float32Array {
   const { channels, heightPixels, widthPixels, background, rescaleFactor, mean, deviation } = preparation;
-  const isInverted = background !== null && (borderMean(pixels, widthPixels, heightPixels, channels) > 127 ? 'light' : 'dark') !== background;
+  const isInverted =
+    background !== null && (borderMean(pixels, widthPixels, heightPixels, channels) > 127 ? 'light' : 'dark') !== background;
   const plane = heightPixels * widthPixels;
   const numbers = new Float32Array(channels * plane);
   for (let channel = 0; channel < channels; channel++) {

@@ -34,12 +34,20 @@ describe('tensors for a model', () => {
   });
 
   it.each([
-    ['of a name that it does not have', [{ ...ids, name: 'x' }], 'unknown input "x"; the model takes "ids" INT64 [batch, length], "mask" INT64 [batch, length], "__proto__" FP32 [any, any, 3]'],
+    [
+      'of a name that it does not have',
+      [{ ...ids, name: 'x' }],
+      'unknown input "x"; the model takes "ids" INT64 [batch, length], "mask" INT64 [batch, length], "__proto__" FP32 [any, any, 3]',
+    ],
     ['that are not all there', [ids, odd], 'missing input "mask" INT64 [batch, length]'],
     ['of another datatype', [{ ...ids, datatype: 'FP32' as const }, mask, odd], 'input "ids": expected datatype INT64, got FP32'],
     ['of another rank', [{ ...ids, shape: [5] }, mask, odd], 'input "ids": expected shape [batch, length], got [5]'],
     ['of another fixed size', [ids, mask, { ...odd, shape: [7, 1, 4] }], 'input "__proto__": expected shape [any, any, 3], got [7, 1, 4]'],
-    ['that disagree about a size that both name', [ids, { ...mask, shape: [2, 6] }, odd], 'input "mask": expected shape [batch=2, length=5], got [2, 6]'],
+    [
+      'that disagree about a size that both name',
+      [ids, { ...mask, shape: [2, 6] }, odd],
+      'input "mask": expected shape [batch=2, length=5], got [2, 6]',
+    ],
   ])('%s are refused with what is expected and what came', (_, tensors, message) => {
     expect(messageOf(() => assertFits(signature, tensors))).toBe(message);
   });
@@ -50,6 +58,8 @@ describe('tensors for a model', () => {
   });
 
   it('of a type that the platform does not carry make a model unusable, and the reason is said', () => {
-    expect(() => signatureOf({ inputs: [{ name: 'x', type: 'bfloat16', dims: [] }], outputs: [] })).toThrowError(expect.objectContaining({ code: 'model.package_invalid' }));
+    expect(() => signatureOf({ inputs: [{ name: 'x', type: 'bfloat16', dims: [] }], outputs: [] })).toThrowError(
+      expect.objectContaining({ code: 'model.package_invalid' }),
+    );
   });
 });

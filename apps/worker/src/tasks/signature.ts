@@ -18,7 +18,9 @@ const DATATYPE_OF: Readonly<Record<OnnxType, Datatype>> = {
   string: 'BYTES',
 };
 
-const ONNX_TYPE_OF = Object.fromEntries(Object.entries(DATATYPE_OF).map(([type, datatype]) => [datatype, type])) as Readonly<Record<Datatype, OnnxType>>;
+const ONNX_TYPE_OF = Object.fromEntries(Object.entries(DATATYPE_OF).map(([type, datatype]) => [datatype, type])) as Readonly<
+  Record<Datatype, OnnxType>
+>;
 
 /** One tensor of a model's signature. */
 export interface SignatureTensor {
@@ -38,7 +40,10 @@ export interface Signature {
 export function signatureOf(loaded: LoadedSignature): Signature {
   const inputs = loaded.inputs.map((info) => {
     const tensor = signatureTensor(info);
-    if (tensor === null) throw new AppError('model.package_invalid', { message: `The model's input ${JSON.stringify(info.name)} has the type ${info.type}, which is not supported.` });
+    if (tensor === null)
+      throw new AppError('model.package_invalid', {
+        message: `The model's input ${JSON.stringify(info.name)} has the type ${info.type}, which is not supported.`,
+      });
     return tensor;
   });
   return { inputs, outputs: loaded.outputs.map(signatureTensor).filter((tensor) => tensor !== null) };
@@ -73,15 +78,22 @@ export function assertFits(signature: Signature, tensors: readonly Pick<Tensor, 
     const expected = wanted.get(tensor.name);
     const field = `inputs[${index}]`;
     if (expected === undefined) {
-      throw new AppError('model.input_invalid', { field: `${field}.name`, message: `unknown input ${JSON.stringify(tensor.name.slice(0, 80))}; the model takes ${signature.inputs.map(describeTensor).join(', ')}` });
+      throw new AppError('model.input_invalid', {
+        field: `${field}.name`,
+        message: `unknown input ${JSON.stringify(tensor.name.slice(0, 80))}; the model takes ${signature.inputs.map(describeTensor).join(', ')}`,
+      });
     }
     wanted.delete(tensor.name);
     if (tensor.datatype !== expected.datatype) {
-      throw new AppError('model.input_invalid', { field: `${field}.datatype`, message: `input ${JSON.stringify(tensor.name)}: expected datatype ${expected.datatype}, got ${tensor.datatype}` });
+      throw new AppError('model.input_invalid', {
+        field: `${field}.datatype`,
+        message: `input ${JSON.stringify(tensor.name)}: expected datatype ${expected.datatype}, got ${tensor.datatype}`,
+      });
     }
     assertShape(tensor, expected, sizes, field);
   }
-  for (const missing of wanted.values()) throw new AppError('model.input_invalid', { field: 'inputs', message: `missing input ${describeTensor(missing)}` });
+  for (const missing of wanted.values())
+    throw new AppError('model.input_invalid', { field: 'inputs', message: `missing input ${describeTensor(missing)}` });
 }
 
 function assertShape(tensor: Pick<Tensor, 'name' | 'shape'>, expected: SignatureTensor, sizes: Map<string, number>, field: string): void {
@@ -99,7 +111,10 @@ function assertShape(tensor: Pick<Tensor, 'name' | 'shape'>, expected: Signature
     });
   if (fits) return;
   const dims = expected.dims.map((size) => (typeof size === 'string' && sizes.has(size) ? `${size}=${sizes.get(size)}` : (size ?? 'any')));
-  throw new AppError('model.input_invalid', { field: `${field}.shape`, message: `input ${JSON.stringify(tensor.name)}: expected shape ${formatShape(dims)}, got ${formatShape(tensor.shape)}` });
+  throw new AppError('model.input_invalid', {
+    field: `${field}.shape`,
+    message: `input ${JSON.stringify(tensor.name)}: expected shape ${formatShape(dims)}, got ${formatShape(tensor.shape)}`,
+  });
 }
 
 /** For ONNX Runtime. */

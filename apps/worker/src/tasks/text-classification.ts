@@ -12,7 +12,10 @@ export async function classifyTexts(call: TaskCall, input: RequestTensor): Promi
   const texts = itemsOf(decodeTensor(input, 'inputs[0]'), call.limits.maxItems);
   for (const [index, text] of texts.entries()) {
     if (text.length > call.limits.maxTextCharacters) {
-      throw new AppError('model.input_invalid', { field: `inputs[0].data[${index}]`, message: `text ${index} has ${text.length} characters, at most ${call.limits.maxTextCharacters} are allowed` });
+      throw new AppError('model.input_invalid', {
+        field: `inputs[0].data[${index}]`,
+        message: `text ${index} has ${text.length} characters, at most ${call.limits.maxTextCharacters} are allowed`,
+      });
     }
   }
   const { outputs, result } = await classify(call, { kind: 'texts', texts }, texts.length);

@@ -1,0 +1,107 @@
+import type { PlacementState } from '@weir/contracts';
+import { AppError, type ErrorCode } from '@weir/kernel';
+import { createLogger } from '@weir/platform/telemetry';
+import { describe, expect, it } from 'vitest';
+import { LoadedVersions } from './loaded-versions.ts';
+import { PlacementReconciler } from './placement-reconciler.ts';
+import type { HeldVersion } from './version-loader.ts';
+
+const logger = createLogger({ service: 'worker', instanceId: 'spec', level: 'silent' });
+
+function placement(versionId: string, over: Partial<PlacementState> = {}): PlacementState {
+  return {
+    workerId: 'w',
+    versionId,
+    modelId: `model-${versionId}`,
+    model: 'm',
+    version: '1',
+    ownerTenantId: 'platform',
+    task: 'tensors',
+    files: [],
+    artifactsUrl: 'http://127.0.0.1:1',
+    ...over,
+  };
+}
+
+const wish = (...placements: PlacementState[]) => new Map(placements.map((one) => [one.versionId, one]));
+
+/** A reconciler whose loads are noted instead of made. */
+function aReconciler(failures: Record<string, ErrorCode> = {}) {
+  const did: string[] = [];
+  const versions = new LoadedVersions();
+  const loader = {
+    load: async ({ versionId, modelId, version }: PlacementState): Promise<HeldVersion> => {
+      await Promise.resolve();
+      did.push(`load ${versionId}`);
+      const failure = failures[versionId];
+      if (failure !== undefined) throw new AppError(failure);
+      const modelPackage = { task: 'tensors' as const, modelFile: '', labels: [], isMultiLabel: false, image: null, text: null };
+      return {
+        loaded: { versionId, modelId, version, modelPackage, signature: { inputs: [], outputs: [] } },
+        held: { directory: '', sizeBytes: 0, release: () => {} },
+      };
+    },
+    unload: async ({ loaded }: HeldVersion): Promise<void> => void did.push(`unload ${loaded.versionId}`),
+  };
+  return { did, versions, failures, reconciler: new PlacementReconciler({ loader, versions, clock: { now: () => 0 }, logger }) };
+}
+
+describe('what is placed on a worker', () => {
+  it('is loaded once, and unloaded when it is withdrawn', async () => {
+    const { did, versions, reconciler } = aReconciler();
+    reconciler.want(wish(placement('a')));
+    await reconciler.settled();
+    reconciler.want(wish(placement('a'), placement('b')));
+    await reconciler.settled();
+    expect(versions.get('model-b').versionId).toBe('b');
+    reconciler.want(wish(placement('b')));
+    await reconciler.settled();
+    expect(did).toEqual(['load a', 'load b', 'unload a']);
+    expect(() => versions.get('model-a')).toThrow();
+    expect(reconciler.states()).toEqual([{ versionId: 'b', state: 'ready' }]);
+    await reconciler.close();
+  });
+
+  it('is taken over as it is last wished, also while a load is under way', async () => {
+    const { did, reconciler } = aReconciler();
+    reconciler.want(wish(placement('a'), placement('b')));
+    reconciler.want(wish(placement('c')));
+    await reconciler.settled();
+    expect(did.at(-1)).toBe('load c');
+    expect(did).not.toContain('load b');
+    expect(reconciler.states().map((state) => state.versionId)).toEqual(['c']);
+    await reconciler.close();
+  });
+
+  it('stays loaded when only the address of its files has changed', async () => {
+    const { did, reconciler } = aReconciler();
+    reconciler.want(wish(placement('a')));
+    await reconciler.settled();
+    reconciler.want(wish(placement('a', { artifactsUrl: 'http://127.0.0.1:2' })));
+    await reconciler.settled();
+    expect(did).toEqual(['load a']);
+    await reconciler.close();
+  });
+
+  it('and is at fault is tried once and told as failed; the others are loaded', async () => {
+    const { did, reconciler } = aReconciler({ bad: 'artifact.digest_mismatch' });
+    reconciler.want(wish(placement('bad'), placement('good')));
+    await reconciler.settled();
+    reconciler.want(wish(placement('bad'), placement('good')));
+    await reconciler.settled();
+    expect(did).toEqual(['load bad', 'load good']);
+    expect(reconciler.states()).toEqual([
+      { versionId: 'bad', state: 'failed', error: 'The content does not have the digest that was announced.' },
+      { versionId: 'good', state: 'ready' },
+    ]);
+    await reconciler.close();
+  });
+
+  it('and cannot be fetched now stays in loading with the reason', async () => {
+    const { reconciler } = aReconciler({ later: 'service.unavailable' });
+    reconciler.want(wish(placement('later')));
+    await reconciler.settled();
+    expect(reconciler.states()).toEqual([{ versionId: 'later', state: 'loading', error: 'A service that this needs does not answer.' }]);
+    await reconciler.close();
+  });
+});

@@ -1,0 +1,204 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { INTERNAL_TOKEN_HEADER, InternalTokenSigner, InternalTokenVerifier, servicePrincipal, type InternalKeySet } from '@weir/access';
+import { ALL_TOPICS, placementChanged, workerChanged, type PackageFile, type PlacementState, type WorkerState } from '@weir/contracts';
+import { systemIds } from '@weir/kernel';
+import { createEventBus, projectionOf, toRecord, type EventBus } from '@weir/platform/bus';
+import { loadSettings } from '@weir/platform/config';
+import { baseSettings, startService } from '@weir/platform/service';
+import { createLogger, createMetrics } from '@weir/platform/telemetry';
+import { eventually, freshDatabase, testSigningKeys } from '@weir/testing';
+import { workerSettings } from './settings.ts';
+import { workerDefinition } from './worker.definition.ts';
+
+const MODELS = fileURLToPath(new URL('../../../models/', import.meta.url));
+const logger = createLogger({ service: 'worker', instanceId: 'spec', level: 'silent' });
+
+/** The starter models that a package is made of, without their training scripts. */
+export async function starterPackage(name: string): Promise<Map<string, Buffer>> {
+  const root = join(MODELS, name);
+  const files = new Map<string, Buffer>();
+  for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile() || !/\.(onnx|json)$/.test(entry.name)) continue;
+    const path = join(entry.parentPath, entry.name);
+    files.set(relative(root, path), await readFile(path));
+  }
+  return files;
+}
+
+/** A file of a starter model, such as one of its example pictures. */
+export function starterFile(name: string, path: string): Promise<Buffer> {
+  return readFile(join(MODELS, name, path));
+}
+
+/** Stands where the registry's artifact store stands: gives files by digest to the worker alone. */
+async function artifactServer(
+  keys: InternalKeySet,
+): Promise<{ url: string; put(content: Buffer): string; lie(sha256: string, content: Buffer): void; close(): Promise<void> }> {
+  const contents = new Map<string, Buffer>();
+  const verifier = new InternalTokenVerifier('registry', keys);
+  const server = createServer((request, response) => {
+    const header = request.headers[INTERNAL_TOKEN_HEADER];
+    verifier.verify(typeof header === 'string' ? header : undefined).then(
+      ({ caller }) => {
+        const content = contents.get(request.url?.split('/').at(-1) ?? '');
+        response.writeHead(caller !== 'worker' ? 403 : content === undefined ? 404 : 200).end(content);
+      },
+      () => response.writeHead(401).end(),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/artifacts/sha256`,
+    put: (content) => {
+      const sha256 = createHash('sha256').update(content).digest('hex');
+      contents.set(sha256, content);
+      return sha256;
+    },
+    lie: (sha256, content) => void contents.set(sha256, content),
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+export interface InferenceAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  // What the tests look into is what they assert about.
+  readonly body: {
+    error?: string;
+    id?: string;
+    parameters?: { usage?: unknown };
+    outputs?: { name: string; shape: number[]; datatype: string; data: unknown[] }[];
+  };
+}
+
+/** A worker in this process, on a real bus and a real ONNX Runtime, with an artifact store beside it. */
+export interface TestWorker {
+  readonly id: string;
+  readonly url: string;
+  readonly bus: EventBus;
+  readonly artifacts: { put(content: Buffer): string; lie(sha256: string, content: Buffer): void };
+  /** Puts the files into the store and places them as a version of the model `modelId`. */
+  place(modelId: string, task: PlacementState['task'], files: ReadonlyMap<string, Buffer>): Promise<PlacementState>;
+  publish(placement: PlacementState): Promise<void>;
+  unplace(placement: PlacementState): Promise<void>;
+  /** Waits until the worker announces the version in one of these states. */
+  announced(versionId: string, state: WorkerState['versions'][number]['state']): Promise<WorkerState['versions'][number]>;
+  worker(): WorkerState | undefined;
+  infer(path: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<InferenceAnswer>;
+  get(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
+  /** Is this content in the worker's cache? */
+  cached(sha256: string): Promise<boolean>;
+  stop(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function startTestWorker(environment: Readonly<Record<string, string>> = {}): Promise<TestWorker> {
+  const database = await freshDatabase();
+  const cacheDirectory = await mkdtemp(join(tmpdir(), 'weir-worker-'));
+  const keys = await testSigningKeys();
+  const artifacts = await artifactServer(keys.keySet);
+  const bus = createEventBus({ kind: 'embedded', url: database.busUrl }, { logger, clientId: 'spec' });
+  await bus.ensureTopics(ALL_TOPICS);
+  const workers = await projectionOf({ bus, logger, events: { workers: workerChanged } });
+  const settings = loadSettings(
+    { ...baseSettings, ...workerSettings },
+    {
+      WEIR_WORKER_CACHE_DIR: cacheDirectory,
+      WEIR_SIGNING_KEY_FILE: 'given',
+      WEIR_INTERNAL_KEYS_FILE: 'given',
+      WEIR_WORKER_ID: 'worker-1',
+      ...environment,
+    },
+  );
+  const running = await startService(workerDefinition, {
+    service: { name: 'worker', instanceId: 'worker-spec' },
+    settings,
+    logger,
+    metrics: createMetrics('worker'),
+    bus: createEventBus({ kind: 'embedded', url: database.busUrl }, { logger, clientId: 'worker-spec' }),
+    signingKey: keys.keyOf('worker'),
+    keySet: keys.keySet,
+  });
+  const signer = new InternalTokenSigner(keys.keyOf('gateway'));
+  const token = (): Promise<string> => signer.sign(servicePrincipal('gateway'), 'worker');
+  const id = 'worker-1';
+  let versions = 0;
+  let isStopped = false;
+
+  const publish = (placement: PlacementState): Promise<void> =>
+    bus.send(placementChanged.topic, [
+      toRecord(placementChanged, placement, {
+        id: systemIds.next(),
+        source: 'registry/spec',
+        tenant: 'platform',
+        occurredAt: new Date().toISOString(),
+      }),
+    ]);
+
+  const stop = async (): Promise<void> => {
+    if (!isStopped) await running.close();
+    isStopped = true;
+  };
+
+  return {
+    id,
+    url: running.url,
+    bus,
+    artifacts,
+    place: async (modelId, task, contents) => {
+      const files: PackageFile[] = [...contents].map(([path, content]) => ({
+        path,
+        sha256: artifacts.put(content),
+        sizeBytes: content.length,
+      }));
+      const placement: PlacementState = {
+        workerId: id,
+        versionId: `version-${++versions}`,
+        modelId,
+        model: modelId,
+        version: `1.0.${versions}`,
+        ownerTenantId: 'platform',
+        task,
+        files,
+        artifactsUrl: artifacts.url,
+      };
+      await publish(placement);
+      return placement;
+    },
+    publish,
+    unplace: (placement) => bus.send(placementChanged.topic, [{ key: placementChanged.key(placement), value: null }]),
+    announced: (versionId, state) =>
+      eventually(
+        () => workers.maps.workers.get(id)?.versions.find((version) => version.versionId === versionId && version.state === state),
+        { timeoutMs: 15_000 },
+      ),
+    worker: () => workers.maps.workers.get(id),
+    infer: async (path, body, headers = {}) => {
+      const response = await fetch(`${running.url}/v2/models/${path}/infer`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', [INTERNAL_TOKEN_HEADER]: await token(), ...headers },
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+      });
+      return { status: response.status, headers: response.headers, body: (await response.json()) as InferenceAnswer['body'] };
+    },
+    get: async (path, headers) => fetch(`${running.url}${path}`, { headers: headers ?? { [INTERNAL_TOKEN_HEADER]: await token() } }),
+    cached: async (sha256) => (await readdir(join(cacheDirectory, 'blobs'))).includes(sha256),
+    stop,
+    close: async () => {
+      await stop();
+      await workers.close();
+      await bus.close();
+      await artifacts.close();
+      await rm(cacheDirectory, { recursive: true, force: true });
+    },
+  };
+}
