@@ -1,0 +1,219 @@
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { EmbeddedDatabase } from '../database/embedded-database.ts';
+import { ensureDatabase, prepareRoles } from '../database/platform-database.ts';
+import { startGuardian, type Guardian } from '../processes/guardian.ts';
+import { becomesReady } from '../processes/readiness-probe.ts';
+import { RotatingLog } from '../processes/rotating-log.ts';
+import { SupervisedProcess, type ProcessDeath } from '../processes/supervised-process.ts';
+import type { LauncherSettings } from '../settings.ts';
+import { StartError } from '../start-error.ts';
+import type { Home } from '../state/home.ts';
+import { choosePorts } from '../state/ports.ts';
+import { readSecrets, type Secrets } from '../state/secrets.ts';
+import { ensureSigningKeys, type SigningKeyFiles } from '../state/signing-keys.ts';
+import { secondsSince, withTicking, type Terminal } from '../terminal/terminal.ts';
+import { addressesOf } from './addresses.ts';
+import { environmentOf, scriptOf, type Addresses } from './service-environment.ts';
+import { SERVICES, SIGNERS, STATEFUL_SERVICES, type ServiceName } from './services.ts';
+
+/** A service drains for 15 s at most (WEIR_SHUTDOWN_TIMEOUT_MS); then it is killed. */
+const STOP_TIMEOUT_MS = 20_000;
+const POSTGRES = 'PostgreSQL';
+
+export interface PlatformParts {
+  readonly settings: LauncherSettings;
+  readonly home: Home;
+  /** Folder of the project. */
+  readonly root: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly terminal: Terminal;
+  /** Something cannot be kept running: the platform must stop, for this reason. */
+  readonly onFatal: (error: StartError) => void;
+}
+
+export interface StartedPlatform {
+  readonly addresses: Addresses;
+  readonly secrets: Secrets;
+  readonly keys: SigningKeyFiles;
+}
+
+/** All processes of Weir on one machine. */
+export class Platform {
+  readonly #parts: PlatformParts;
+  readonly #processes = new Map<ServiceName, SupervisedProcess>();
+  readonly #guardian: Guardian = startGuardian(STOP_TIMEOUT_MS);
+  readonly #stopping = new AbortController();
+  #database: EmbeddedDatabase | null = null;
+  #addresses: Addresses | null = null;
+
+  constructor(parts: PlatformParts) {
+    this.#parts = parts;
+  }
+
+  /** Starts everything and waits until all services are ready. @throws StartError */
+  async start(): Promise<StartedPlatform> {
+    const { settings, home, root, environment, terminal } = this.#parts;
+    for (const { name } of SERVICES) {
+      if (!existsSync(scriptOf(root, name))) throw new StartError(`${name} is not compiled: run npm run build.`);
+    }
+    const secrets = readSecrets(home.secretsFile, STATEFUL_SERVICES);
+    const keys = await ensureSigningKeys(home.keys, SIGNERS);
+    const ports = await choosePorts(home.portsFile, ['postgresql', ...SERVICES.map((service) => service.name), 'gateway-internal']);
+    const addresses = addressesOf(settings, ports);
+    this.#addresses = addresses;
+    const adminUrl = settings.databaseAdminUrl ?? (await this.#startDatabase(ports.get('postgresql') ?? 0));
+    const databases = await prepareRoles(adminUrl, STATEFUL_SERVICES, secrets, settings.databaseAdminUrl === undefined);
+    this.#stopping.signal.throwIfAborted();
+    const beganMs = Date.now();
+    for (const service of SERVICES) {
+      const process = this.#supervise(
+        service.name,
+        environmentOf(service, { settings, home, ports: addresses, databases, keys, inherited: environment }),
+      );
+      this.#processes.set(service.name, process);
+      process.start();
+    }
+    const waiting = new Set(this.#processes.keys());
+    await withTicking(
+      terminal,
+      () => `waiting for ${[...waiting].join(', ')}`,
+      Promise.all(
+        [...this.#processes].map(async ([name, process]) => {
+          await this.#untilReady(name, process);
+          waiting.delete(name);
+          terminal.line(`  ${name.padEnd(11)} ready   ${secondsSince(beganMs)}`);
+        }),
+      ),
+    );
+    return { addresses, secrets, keys };
+  }
+
+  /** Stops everything: the gateway first, so that no new call comes in, then the others, PostgreSQL last. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#processes.get('gateway')?.stop();
+    await Promise.all([...this.#processes.values()].map((process) => process.stop()));
+    await this.#database?.stop();
+    this.#guardian.close();
+    rmSync(this.#parts.home.runFile, { force: true });
+  }
+
+  /** Stops everything at once. */
+  async kill(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all([...this.#processes.values()].map((process) => process.stop({ force: true })));
+    this.#database?.kill();
+    this.#guardian.close();
+  }
+
+  /** Stops one service and keeps it stopped, until `resume`. */
+  async pause(name: ServiceName): Promise<void> {
+    await this.#processes.get(name)?.stop();
+  }
+
+  resume(name: ServiceName): void {
+    this.#processes.get(name)?.start();
+  }
+
+  async pauseDatabase(): Promise<void> {
+    await this.#database?.stop();
+  }
+
+  async resumeDatabase(): Promise<void> {
+    await this.#database?.start();
+  }
+
+  async #startDatabase(port: number): Promise<string> {
+    const { home, terminal } = this.#parts;
+    const beganMs = Date.now();
+    const database = new EmbeddedDatabase({
+      dataDirectory: home.postgres,
+      port,
+      log: new RotatingLog(path.join(home.logs, 'postgresql.log')),
+      onRestart: (reason, delayMs) => {
+        terminal.line(`${reason} It is started again in ${delayMs / 1000} s; services connect again by themselves.`);
+      },
+      onRestarted: () => {
+        terminal.line(`${POSTGRES} runs again.`);
+        this.#writeRunFile();
+      },
+      onGiveUp: (reason) => this.#parts.onFatal(new StartError(`${POSTGRES} cannot be kept running: ${reason}`)),
+    });
+    this.#database = database;
+    const adminUrl = await withTicking(terminal, () => `starting ${POSTGRES}`, database.start().then(ensureDatabase));
+    terminal.line(`  ${POSTGRES.padEnd(11)} ready   ${secondsSince(beganMs)}`);
+    return adminUrl;
+  }
+
+  #supervise(name: ServiceName, environment: Record<string, string>): SupervisedProcess {
+    const { home, root, terminal } = this.#parts;
+    let starts = 0;
+    return new SupervisedProcess(
+      {
+        name,
+        script: scriptOf(root, name),
+        nodeFlags: ['--enable-source-maps', '--disable-warning=TimeoutNegativeWarning', '--disable-warning=ExperimentalWarning'],
+        environment,
+        log: new RotatingLog(path.join(home.logs, `${name}.log`)),
+        stopTimeoutMs: STOP_TIMEOUT_MS,
+      },
+      {
+        onStarted: () => {
+          this.#writeRunFile();
+          if (++starts > 1) void this.#reportReturn(name);
+        },
+        onRestart: (death, delayMs) => {
+          terminal.line(`${describe(death)} It is started again in ${delayMs / 1000} s.`);
+          for (const line of death.lastLines) terminal.line(`    ${line}`);
+        },
+        onGiveUp: (death, reason) => {
+          terminal.line(describe(death));
+          for (const line of death.lastLines) terminal.line(`    ${line}`);
+          this.#parts.onFatal(
+            new StartError(`${name} cannot be kept running: ${reason}; its log is ${path.join(home.logs, `${name}.log`)}.`),
+          );
+        },
+      },
+      this.#guardian,
+    );
+  }
+
+  async #untilReady(name: ServiceName, process: SupervisedProcess): Promise<void> {
+    const { settings, home, terminal } = this.#parts;
+    if (await becomesReady(this.#healthUrl(name), settings.startTimeoutMs, this.#stopping.signal)) return;
+    for (const line of process.lastLines()) terminal.line(`    ${line}`);
+    throw new StartError(
+      `${name} did not become ready within ${settings.startTimeoutMs / 1000} s; its log is ${path.join(home.logs, `${name}.log`)}.`,
+    );
+  }
+
+  async #reportReturn(name: ServiceName): Promise<void> {
+    const beganMs = Date.now();
+    try {
+      if (await becomesReady(this.#healthUrl(name), this.#parts.settings.startTimeoutMs, this.#stopping.signal)) {
+        this.#parts.terminal.line(`${name} is ready again after ${secondsSince(beganMs)}.`);
+      }
+    } catch (error) {
+      // The platform stops meanwhile.
+      if (!this.#stopping.signal.aborted) throw error;
+    }
+  }
+
+  #healthUrl(name: ServiceName): string {
+    return `${this.#addresses?.urlOf(name) ?? ''}/health/ready`;
+  }
+
+  /** Tells people and tools which process is which. */
+  #writeRunFile(): void {
+    const services = Object.fromEntries(
+      [...this.#processes].map(([name, process]) => [name, { pid: process.pid, url: this.#addresses?.urlOf(name) }]),
+    );
+    const content = { pid: process.pid, url: this.#addresses?.publicUrl, postgresql: { pid: this.#database?.pid ?? null }, services };
+    writeFileSync(this.#parts.home.runFile, `${JSON.stringify(content, null, 2)}\n`);
+  }
+}
+
+function describe(death: ProcessDeath): string {
+  return `${death.name} ended unexpectedly (${death.how}).`;
+}

@@ -1,0 +1,97 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { request } from 'undici';
+import { z } from 'zod';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { StartError } from '../start-error.ts';
+import { STEP_TIMEOUT_MS, type PlatformApi } from './api.ts';
+import { DEMONSTRATION } from './demonstration.ts';
+import { GraphError } from './graph-client.ts';
+import { packageFilesIn } from './model-package.ts';
+import { whileItPasses } from './retry.ts';
+
+/** Loading a starter model takes a second or two; this is for a machine that is busy with other things. */
+const MODEL_READY_TIMEOUT_MS = 120_000;
+/** A new key is known to the gateway within moments; after this it is refused for good. */
+const KEY_KNOWN_TIMEOUT_MS = 15_000;
+
+const weirFileSchema = z.looseObject({
+  task: z.string(),
+  displayName: z.string(),
+  description: z.string(),
+  licence: z.string().optional(),
+});
+
+/** Uploads the starter models and publishes a version of each, owned by the platform and open to every tenant with a plan. */
+export async function ensureModels(api: PlatformApi, operator: string, root: string, signal: AbortSignal): Promise<void> {
+  for (const model of DEMONSTRATION.models) {
+    const folder = path.join(root, model.folder);
+    const files = packageFilesIn(folder);
+    const { task, displayName, description, licence } = weirFileSchema.parse(
+      JSON.parse(readFileSync(path.join(folder, 'weir.json'), 'utf8')),
+    );
+    for (const file of files) await whileItPasses(STEP_TIMEOUT_MS, signal, () => api.putArtifact(file.sha256, file.localPath));
+    await whileItPasses(STEP_TIMEOUT_MS, signal, async () => {
+      try {
+        await api.public(operator, 'mutation ($input: PublishModelVersionInput!) { publishModelVersion(input: $input) { __typename } }', {
+          input: {
+            model: model.name,
+            version: model.version,
+            alias: 'production',
+            visibility: 'PUBLIC',
+            task,
+            displayName,
+            description,
+            licence,
+            files: files.map((file) => ({ path: file.path, sha256: file.sha256, sizeBytes: file.sizeBytes })),
+          },
+        });
+      } catch (error) {
+        // Published by a start that was interrupted afterwards.
+        if (!(error instanceof GraphError && error.code === 'model.version_exists')) throw error;
+      }
+    });
+  }
+}
+
+/**
+ * Waits until the key may call each starter model and a worker has it.
+ *
+ * @returns false when the gateway keeps refusing the key
+ * @throws StartError when a model does not become ready
+ */
+export async function modelsAnswer(
+  publicUrl: string,
+  apiKey: string,
+  signal: AbortSignal,
+  onReady: (model: string) => void,
+): Promise<boolean> {
+  const verdicts = await Promise.all(
+    DEMONSTRATION.models.map(async ({ name }) => {
+      const began = Date.now();
+      for (;;) {
+        const status = await statusOf(publicUrl, name, apiKey, signal);
+        if (status === 200) break;
+        const waitedMs = Date.now() - began;
+        if (status === 401 && waitedMs > KEY_KNOWN_TIMEOUT_MS) return false;
+        if (waitedMs > MODEL_READY_TIMEOUT_MS)
+          throw new StartError(
+            `The model ${name} was not ready within ${MODEL_READY_TIMEOUT_MS / 1000} s; the log of the worker says why.`,
+          );
+        await sleep(150, undefined, { signal });
+      }
+      onReady(name);
+      return true;
+    }),
+  );
+  return verdicts.every((verdict) => verdict);
+}
+
+async function statusOf(publicUrl: string, model: string, apiKey: string, signal: AbortSignal): Promise<number> {
+  const answer = await request(`${publicUrl}/v2/models/${model}/ready`, {
+    headers: { authorization: `Bearer ${apiKey}` },
+    signal: AbortSignal.any([signal, AbortSignal.timeout(5_000)]),
+  });
+  await answer.body.dump();
+  return answer.statusCode;
+}

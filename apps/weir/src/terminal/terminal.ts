@@ -1,0 +1,52 @@
+/** The person's view of the platform: plain lines, and on a terminal one last line that ticks. */
+export class Terminal {
+  readonly #out: NodeJS.WriteStream;
+  #status = '';
+
+  constructor(out: NodeJS.WriteStream = process.stdout) {
+    this.#out = out;
+    // A terminal that is closed must not stop the orderly end of the platform.
+    out.on('error', () => undefined);
+  }
+
+  /** A line that stays. */
+  line(text = ''): void {
+    this.#clearStatus();
+    this.#out.write(`${text}\n`);
+    this.#drawStatus();
+  }
+
+  /** What is going on now: replaces what was said last; shown on a terminal alone. `''` ends it. */
+  status(text: string): void {
+    this.#clearStatus();
+    this.#status = text;
+    this.#drawStatus();
+  }
+
+  #clearStatus(): void {
+    if (this.#out.isTTY && this.#status !== '') this.#out.write('\r\u001b[2K');
+  }
+
+  #drawStatus(): void {
+    if (this.#out.isTTY && this.#status !== '') this.#out.write(this.#status.slice(0, Math.max(this.#out.columns - 1, 20)));
+  }
+}
+
+/** Shows since when `work` runs, once a second, until it ends; `what` is asked anew each time. */
+export async function withTicking<T>(terminal: Terminal, what: () => string, work: Promise<T>): Promise<T> {
+  const began = Date.now();
+  const show = (): void => terminal.status(`  … ${what()} (${Math.round((Date.now() - began) / 1000)} s)`);
+  show();
+  const timer = setInterval(show, 1_000);
+  try {
+    return await work;
+  } finally {
+    clearInterval(timer);
+    terminal.status('');
+  }
+}
+
+/** `1.2 s` since `beganMs`. */
+export function secondsSince(beganMs: number): string {
+  return `${((Date.now() - beganMs) / 1000).toFixed(1)} s`;
+}
