@@ -103,6 +103,8 @@ function appErrorOf(error: GraphQLError): AppError {
   )
     origin = origin.originalError;
   if (origin instanceof AppError) return origin;
+  // Another service's answer without a path, of several errors: the first speaks for all.
+  if (origin instanceof AggregateError && origin.errors[0] instanceof GraphQLError) return appErrorOf(origin.errors[0]);
   const { code, field, retryAfterMs } = error.extensions ?? {};
   if (isErrorCode(code)) {
     return new AppError(code, {

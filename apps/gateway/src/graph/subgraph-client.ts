@@ -1,0 +1,110 @@
+import { INTERNAL_TOKEN_HEADER, REQUEST_ID_HEADER, type InternalTokenSigner } from '@weir/access';
+import { AppError } from '@weir/kernel';
+import type { GraphContext } from '@weir/platform/graphql';
+import { currentTraceparent, type Logger } from '@weir/platform/telemetry';
+import type { ExecutionRequest, ExecutionResult } from '@graphql-tools/utils';
+import { print } from 'graphql';
+import { Pool, type Dispatcher } from 'undici';
+
+export interface SubgraphClientOptions {
+  /** Name of the service: audience of the token. */
+  readonly service: string;
+  /** Its base address. */
+  readonly url: string;
+  readonly signer: InternalTokenSigner;
+  readonly logger: Logger;
+  /** How long the service may take to answer; default 5 s. */
+  readonly timeoutMs?: number;
+  /** Largest answer in bytes; default 8 MiB. */
+  readonly maxAnswerBytes?: number;
+}
+
+const TIMEOUT_MS = 5_000;
+const CONNECT_TIMEOUT_MS = 1_000;
+const MAX_ANSWER_BYTES = 8_388_608;
+const CONNECTIONS = 32;
+/** When a service that is down is worth asking again. */
+const RETRY_AFTER_MS = 1_000;
+
+/** Asks one service's subgraph in the name of whoever asks the gateway. Holds no state about the service: it heals by itself. */
+export class SubgraphClient {
+  readonly #options: Required<SubgraphClientOptions>;
+  readonly #pool: Pool;
+
+  constructor(options: SubgraphClientOptions) {
+    this.#options = { timeoutMs: TIMEOUT_MS, maxAnswerBytes: MAX_ANSWER_BYTES, ...options };
+    this.#pool = new Pool(new URL(options.url).origin, {
+      connections: CONNECTIONS,
+      connect: { timeout: CONNECT_TIMEOUT_MS },
+      headersTimeout: this.#options.timeoutMs,
+      bodyTimeout: this.#options.timeoutMs,
+    });
+  }
+
+  /**
+   * Runs a document there; errors of its fields come back as the service said them.
+   *
+   * @throws auth.required nobody asks
+   * @throws service.unavailable it does not answer in time, or answers something else than GraphQL
+   * @throws request.cancelled the caller went away
+   */
+  async execute(request: ExecutionRequest): Promise<ExecutionResult> {
+    const context = request.context as GraphContext;
+    if (context.principal === undefined) throw new AppError('auth.required');
+    const token = await this.#options.signer.sign(context.principal, this.#options.service);
+    const deadline = AbortSignal.timeout(this.#options.timeoutMs);
+    try {
+      const response = await this.#pool.request({
+        method: 'POST',
+        path: `${new URL(this.#options.url).pathname.replace(/\/$/, '')}/graphql`,
+        headers: headersOf(token, context.requestId),
+        body: JSON.stringify({ query: print(request.document), operationName: request.operationName, variables: request.variables }),
+        signal: AbortSignal.any([context.signal, deadline]),
+      });
+      return await this.#read(response);
+    } catch (error) {
+      if (error instanceof AppError) throw error;
+      if (context.signal.aborted) throw new AppError('request.cancelled', { cause: error });
+      throw this.#unavailable(error, context.requestId);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  async #read(response: Dispatcher.ResponseData): Promise<ExecutionResult> {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    for await (const chunk of response.body as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > this.#options.maxAnswerBytes) throw new Error(`the answer has more than ${this.#options.maxAnswerBytes} bytes`);
+      chunks.push(chunk);
+    }
+    const answer: unknown = JSON.parse(Buffer.concat(chunks).toString());
+    // A port that refuses our token answers in the REST shape: that is our fault, not the caller's.
+    if (!isGraphAnswer(answer) || response.statusCode === 401) throw new Error(`status ${response.statusCode} instead of a GraphQL answer`);
+    return answer;
+  }
+
+  #unavailable(cause: unknown, requestId: string): AppError {
+    const { service, logger } = this.#options;
+    logger.warn({ err: cause, subgraph: service, requestId }, 'a subgraph did not answer');
+    return new AppError('service.unavailable', { message: `The ${service} service does not answer.`, retryAfterMs: RETRY_AFTER_MS, cause });
+  }
+}
+
+function headersOf(token: string, requestId: string): Record<string, string> {
+  const traceparent = currentTraceparent();
+  return {
+    'content-type': 'application/json',
+    accept: 'application/graphql-response+json, application/json',
+    [INTERNAL_TOKEN_HEADER]: token,
+    [REQUEST_ID_HEADER]: requestId,
+    ...(traceparent === undefined ? {} : { traceparent }),
+  };
+}
+
+function isGraphAnswer(answer: unknown): answer is ExecutionResult {
+  return typeof answer === 'object' && answer !== null && ('data' in answer || ('errors' in answer && Array.isArray(answer.errors)));
+}
