@@ -26,12 +26,10 @@ export async function ensureCluster(place: Placement, native: string, user: Serv
     mkdirSync(fresh, { recursive: true, mode: 0o700 });
     writeFileSync(passwordInput, password, { mode: 0o600 });
     if (user !== null) for (const file of [fresh, passwordInput]) chownSync(file, unsigned(user.uid), unsigned(user.gid));
-    await initdb(native, user, [
-      ...['-D', fresh, '-U', 'postgres', `--pwfile=${passwordInput}`, '--auth=scram-sha-256', '--encoding=UTF8'],
-      // The built-in locale sorts the same on every operating system and needs no installed locales.
-      ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
-      ...(durable ? [] : ['--no-sync']),
-    ]);
+    // The built-in locale sorts the same on every operating system and needs no installed locales.
+    const locale = ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--encoding=UTF8'];
+    const sync = durable ? [] : ['--no-sync'];
+    await initdb(native, user, ['-D', fresh, '-U', 'postgres', `--pwfile=${passwordInput}`, '--auth=scram-sha-256', ...locale, ...sync]);
     writeFileSync(place.passwordFile, `${password}\n`, { mode: 0o600 });
     rmSync(place.data, { recursive: true, force: true });
     renameSync(fresh, place.data);

@@ -30,7 +30,11 @@ export class LastLines {
 }
 
 /** The fields of a structured line that are shown. */
-const entrySchema = z.looseObject({ level: z.string(), msg: z.string().default(''), err: z.looseObject({ message: z.string().default('') }).optional() });
+const entrySchema = z.looseObject({
+  level: z.string(),
+  msg: z.string().default(''),
+  err: z.looseObject({ message: z.string().default('') }).optional(),
+});
 
 function readable(line: string): { text: string; isTelling: boolean } {
   const entry = structured(line);

@@ -1,7 +1,7 @@
 /** The people, tenant, models and plan that a new installation starts with. */
 export const DEMONSTRATION = {
   operator: { email: 'operator@weir.example', name: 'Olive Operator' },
-  tenant: { slug: 'acme', name: 'Acme' },
+  tenant: { slug: 'acme', displayName: 'Acme' },
   owner: { email: 'admin@acme.example', name: 'Ada Admin' },
   apiKeyName: 'demonstration',
   models: [
