@@ -1,0 +1,120 @@
+import { Decimal } from '@weir/kernel';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { allReceipts, invoicedQuantities, openInvoice, quantitiesOf, totalOf } from './harness/books.ts';
+import { eventually } from './harness/eventually.ts';
+import { aText, PlatformClient } from './harness/platform-client.ts';
+import { RunningPlatform, type ServiceName } from './harness/running-platform.ts';
+
+const CONTROL_PLANE = ['auth', 'registry', 'metering', 'billing'] as const;
+/** Long enough for spools to be shipped, consumers to rebalance and hourly sums to arrive on a busy machine. */
+const SETTLE_TIMEOUT_MS = 120_000;
+
+interface Calls {
+  /** Receipts of the calls that were answered. */
+  readonly answered: string[];
+  readonly failures: string[];
+}
+
+describe('nothing answered is lost, nothing is billed twice', () => {
+  let platform: RunningPlatform;
+  let administrator: PlatformClient;
+  let client: PlatformClient;
+  let answeredBefore: string[] = [];
+
+  beforeAll(async () => {
+    platform = await RunningPlatform.start();
+    administrator = await platform.administrator();
+    const { createApiKey } = await administrator.data<{ createApiKey: { secret: string } }>('mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { secret } }', {
+      input: { name: 'outages', limits: { requestsPerMinute: 1_000_000, maxInFlight: 500 } },
+    });
+    client = new PlatformClient(platform.url, createApiKey.secret);
+    await eventually(async () => expect((await client.openInfer('sentiment', aText('ready'))).status).toBe(200));
+    answeredBefore = [];
+  });
+  afterAll(() => platform.stop());
+
+  /** Sends `count` calls, 16 at a time; `during` is told how many have ended. */
+  async function call(count: number, during: (ended: number) => void = () => undefined): Promise<Calls> {
+    const calls: Calls = { answered: [], failures: [] };
+    let next = 0;
+    let ended = 0;
+    const one = async (): Promise<void> => {
+      while (next < count) {
+        const n = next++;
+        try {
+          const answer = await client.openInfer('sentiment', aText(`Call number ${n} was fine.`));
+          const receipt = answer.headers.get('x-weir-receipt-id');
+          await answer.arrayBuffer();
+          if (answer.status === 200 && receipt !== null) calls.answered.push(receipt);
+          else calls.failures.push(`${answer.status} ${answer.headers.get('x-weir-error-code')}`);
+        } catch (error) {
+          // The connection broke: the gateway was killed with the call.
+          calls.failures.push(String(error));
+          await new Promise((resolve) => setTimeout(resolve, 50));
+        }
+        during(++ended);
+      }
+    };
+    await Promise.all(Array.from({ length: 16 }, one));
+    return calls;
+  }
+
+  /** Every answered call is in the ledger exactly once, and the invoice is the ledger. */
+  async function booksAgree(calls: Calls): Promise<void> {
+    answeredBefore.push(...calls.answered);
+    expect(new Set(answeredBefore).size).toBe(answeredBefore.length);
+    await eventually(async () => {
+      const receipts = await allReceipts(administrator);
+      const ids = receipts.map((receipt) => receipt.id);
+      expect(new Set(ids).size).toBe(ids.length);
+      const known = new Set(ids);
+      expect(answeredBefore.filter((id) => !known.has(id))).toEqual([]);
+      const invoice = await openInvoice(administrator);
+      expect(invoicedQuantities(invoice)).toEqual(quantitiesOf(receipts));
+      expect(new Decimal(invoice.total.amount).toFixed()).toBe(totalOf(receipts));
+    }, SETTLE_TIMEOUT_MS);
+  }
+
+  async function returns(service: ServiceName): Promise<void> {
+    await eventually(async () => expect((await fetch(`${platform.internalUrlOf(service)}/health/ready`)).status).toBe(200));
+  }
+
+  test('with auth, registry, metering, billing and PostgreSQL stopped, inference by known keys goes on, and is billed when they return', async () => {
+    for (const service of CONTROL_PLANE) await platform.pause(service);
+    await platform.pause('postgresql');
+    const calls = await call(200);
+    expect(calls.failures).toEqual([]);
+    const down = await client.graph('query { usage { totals { calls } } }');
+    expect(down.errors?.[0]?.extensions).toMatchObject({ code: 'service.unavailable' });
+    await platform.resume('postgresql');
+    for (const service of CONTROL_PLANE) await platform.resume(service);
+    await Promise.all(CONTROL_PLANE.map(returns));
+    await booksAgree(calls);
+  });
+
+  test('kill -9 of gateway, worker and metering in the middle of 2,000 calls loses no answered call and bills none twice', async () => {
+    const kills: readonly (readonly [number, ServiceName])[] = [
+      [400, 'metering'],
+      [700, 'worker'],
+      [1_100, 'gateway'],
+      [1_500, 'metering'],
+      [1_600, 'worker'],
+    ];
+    const calls = await call(2_000, (ended) => {
+      for (const [at, service] of kills) if (ended === at) platform.kill(service);
+    });
+    expect(calls.answered.length).toBeGreaterThan(0);
+    for (const failure of calls.failures) expect(failure).toMatch(/fetch failed|terminated|503 (worker.unreachable|model.not_ready|service.stopping)/);
+    await Promise.all((['gateway', 'worker', 'metering'] as const).map(returns));
+    await booksAgree(calls);
+  });
+
+  test('a killed PostgreSQL is started again, and everything goes on by itself', async () => {
+    const calls = await call(300, (ended) => {
+      if (ended === 100) process.kill(platform.pids()[0] ?? 0, 'SIGKILL');
+    });
+    expect(calls.failures).toEqual([]);
+    await booksAgree(calls);
+    expect(platform.output).toContain('PostgreSQL');
+  });
+});
