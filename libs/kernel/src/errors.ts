@@ -79,6 +79,7 @@ export const ERRORS = {
   'tenant.slug_taken': { kind: 'conflict', message: 'A tenant with this slug exists.', remedy: 'Choose another slug.' },
   'person.not_found': { kind: 'not_found', message: 'There is no such person.', remedy: 'Check the id.' },
   'person.email_taken': { kind: 'conflict', message: 'A person with this e-mail address exists.', remedy: 'Use another address, or sign in.' },
+  'person.last_administrator': { kind: 'conflict', message: 'Nobody else could administer the tenant.', remedy: 'Add another owner first.' },
   'api_key.not_found': { kind: 'not_found', message: 'There is no such API key.', remedy: 'Check the id.' },
   'model.not_found': { kind: 'not_found', message: 'There is no such model, or the credential may not use it.', remedy: 'List what may be used with the query models.' },
   'model.name_taken': { kind: 'conflict', message: 'A model with this name exists.', remedy: 'Choose another name, or publish a version of it.' },

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { INTERNAL_TOKEN_HEADER, InternalTokenSigner, type Principal } from '@weir/access';
 import type { Clock, Ids } from '@weir/kernel';
-import { createEventBus, type EventBus } from '@weir/platform/bus';
+import { createEventBus, projectionOf, type EventBus, type ProjectedEvents, type Projection } from '@weir/platform/bus';
 import { loadSettings, type SettingDefinitions } from '@weir/platform/config';
 import { baseSettings, startService, type RunningService, type ServiceDefinition, type ServiceParts } from '@weir/platform/service';
 import { createLogger, createMetrics } from '@weir/platform/telemetry';
@@ -39,6 +39,8 @@ export interface TestService {
   readonly database: TestDatabase;
   /** A connection to the same bus, for the spec's own use. */
   readonly bus: EventBus;
+  /** What the bus says now of some projections, kept current until `close`. */
+  project<E extends ProjectedEvents>(events: E): Promise<Projection<E>['maps']>;
   /** An internal token for this service. */
   tokenFor(principal: Principal, caller?: SigningService): Promise<string>;
   /** Sends an HTTP request with an internal token. */
@@ -77,6 +79,11 @@ export async function startTestService<D extends SettingDefinitions>(definition:
     ...optionalParts(options),
   });
   const bus = newBus('spec');
+  const project = async <E extends ProjectedEvents>(events: E): Promise<Projection<E>['maps']> => {
+    const projection = await projectionOf({ bus, logger, events });
+    await projection.caughtUp;
+    return projection.maps;
+  };
   const signers = new Map<SigningService, InternalTokenSigner>();
   const tokenFor = (principal: Principal, caller: SigningService = 'gateway'): Promise<string> => {
     const signer = signers.get(caller) ?? new InternalTokenSigner(keys.keyOf(caller));
@@ -93,6 +100,7 @@ export async function startTestService<D extends SettingDefinitions>(definition:
     app: running.app,
     database,
     bus,
+    project,
     tokenFor,
     request,
     graphql: async <Data>(principal: Principal, document: string, variables: Record<string, unknown> = {}, caller?: SigningService) => {

@@ -1,0 +1,79 @@
+import { fastifyCookie } from '@fastify/cookie';
+import { Controller, Get, HttpCode, Inject, Post, Req, Res, UseGuards } from '@nestjs/common';
+import { SESSION_COOKIE } from '@weir/access';
+import { AppError } from '@weir/kernel';
+import { SETTINGS } from '@weir/platform/service';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Person } from '../people/person.ts';
+import type { AuthSettings } from '../settings.ts';
+import { PasswordGuard } from './password.strategy.ts';
+import type { SignedIn } from './session.ts';
+import { SessionsService } from './sessions.service.ts';
+
+/** What sign-in and session answer. */
+interface SignedInBody {
+  /** ISO 8601. */
+  readonly expiresAt: string;
+  readonly tenant: { readonly id: string; readonly slug: string; readonly displayName: string };
+  readonly person: { readonly id: string; readonly name: string; readonly email: string; readonly role: string };
+}
+
+@Controller('auth')
+export class SessionsController {
+  readonly #sessions: SessionsService;
+  readonly #settings: AuthSettings;
+
+  constructor(@Inject(SessionsService) sessions: SessionsService, @Inject(SETTINGS) settings: AuthSettings) {
+    this.#sessions = sessions;
+    this.#settings = settings;
+  }
+
+  /** `{ email, password }` → a session: its token in the body for programs, and in a cookie for browsers. */
+  @Post('sign-in')
+  @HttpCode(200)
+  @UseGuards(PasswordGuard)
+  async signIn(@Req() request: { readonly user: Person }, @Res({ passthrough: true }) reply: FastifyReply): Promise<SignedInBody & { readonly token: string }> {
+    const opened = await this.#sessions.open(request.user);
+    this.#setCookie(reply, opened.token, opened.expiresAt);
+    return { token: opened.token, ...bodyOf(opened) };
+  }
+
+  /** Ends the session of the cookie or the bearer token. */
+  @Post('sign-out')
+  @HttpCode(204)
+  async signOut(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<void> {
+    // The browser forgets the cookie whatever becomes of the session.
+    this.#setCookie(reply, '', new Date(0));
+    await this.#sessions.signOut(sessionTokenOf(request));
+  }
+
+  /** Who is signed in. */
+  @Get('session')
+  async session(@Req() request: FastifyRequest): Promise<SignedInBody> {
+    return bodyOf(await this.#sessions.current(sessionTokenOf(request)));
+  }
+
+  #setCookie(reply: FastifyReply, value: string, expires: Date): void {
+    void reply.header('cache-control', 'no-store');
+    void reply.header(
+      'set-cookie',
+      fastifyCookie.serialize(SESSION_COOKIE, value, { httpOnly: true, sameSite: 'lax', path: '/', secure: this.#settings.cookieSecure, expires }),
+    );
+  }
+}
+
+/** @throws auth.required there is no session token */
+function sessionTokenOf(request: FastifyRequest): string {
+  const bearer = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+  const token = bearer ?? fastifyCookie.parse(request.headers.cookie ?? '')[SESSION_COOKIE];
+  if (token === undefined || token === '') throw new AppError('auth.required');
+  return token;
+}
+
+function bodyOf({ expiresAt, tenant, person }: SignedIn): SignedInBody {
+  return {
+    expiresAt: expiresAt.toISOString(),
+    tenant: { id: tenant.id, slug: tenant.slug, displayName: tenant.displayName },
+    person: { id: person.id, name: person.name, email: person.email, role: person.role },
+  };
+}

@@ -1,0 +1,10 @@
+import { Module } from '@nestjs/common';
+import { PasswordsModule } from '../people/passwords.module.ts';
+import { SigningKeysModule } from '../signing-keys/signing-keys.module.ts';
+import { PasswordStrategy } from './password.strategy.ts';
+import { SessionsController } from './sessions.controller.ts';
+import { SessionsService } from './sessions.service.ts';
+import { SignInThrottle } from './sign-in-throttle.ts';
+
+@Module({ imports: [PasswordsModule, SigningKeysModule], providers: [SessionsService, SignInThrottle, PasswordStrategy], controllers: [SessionsController] })
+export class SessionsModule {}

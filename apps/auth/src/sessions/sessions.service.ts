@@ -1,0 +1,130 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { sessionRevoked } from '@weir/contracts';
+import { AppError, type Clock, type Ids } from '@weir/kernel';
+import { ACROSS_TENANTS, Database, Outbox } from '@weir/platform/database';
+import { CLOCK, IDS, SETTINGS } from '@weir/platform/service';
+import type { AuthDatabase, AuthTransaction } from '../auth-database.ts';
+import { Passwords } from '../people/passwords.ts';
+import { findForSignIn, findPerson } from '../people/people.store.ts';
+import type { Person } from '../people/person.ts';
+import type { AuthSettings } from '../settings.ts';
+import { SigningKeysService } from '../signing-keys/signing-keys.service.ts';
+import { findTenant } from '../tenants/tenants.store.ts';
+import { isLive, type SessionRecord, type SignedIn, type SignIn } from './session.ts';
+import { findSession, insertSession, markRevoked, takeExpired } from './sessions.store.ts';
+import { SignInThrottle } from './sign-in-throttle.ts';
+
+const HOUR_MS = 3_600_000;
+
+/** Sign-in with a password, and the sessions that come of it. */
+@Injectable()
+export class SessionsService {
+  readonly #database: AuthDatabase;
+  readonly #outbox: Outbox;
+  readonly #passwords: Passwords;
+  readonly #signingKeys: SigningKeysService;
+  readonly #throttle: SignInThrottle;
+  readonly #settings: AuthSettings;
+  readonly #clock: Clock;
+  readonly #ids: Ids;
+
+  constructor(
+    @Inject(Database) database: AuthDatabase,
+    @Inject(Outbox) outbox: Outbox,
+    @Inject(Passwords) passwords: Passwords,
+    @Inject(SigningKeysService) signingKeys: SigningKeysService,
+    @Inject(SignInThrottle) throttle: SignInThrottle,
+    @Inject(SETTINGS) settings: AuthSettings,
+    @Inject(CLOCK) clock: Clock,
+    @Inject(IDS) ids: Ids,
+  ) {
+    this.#database = database;
+    this.#outbox = outbox;
+    this.#passwords = passwords;
+    this.#signingKeys = signingKeys;
+    this.#throttle = throttle;
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#ids = ids;
+  }
+
+  /**
+   * Who has this e-mail address and this password. Whether there is such an address cannot be told from the answer or its time.
+   *
+   * @param address network address of the caller
+   * @throws auth.too_many_attempts
+   * @throws auth.sign_in_failed
+   * @throws access.tenant_suspended
+   */
+  async authenticate(input: SignIn, address: string): Promise<Person> {
+    await this.#throttle.begin(input.email, address);
+    const found = await this.#database.transaction(ACROSS_TENANTS, (tx) => findForSignIn(tx, input.email));
+    const isRight = await this.#passwords.verify(input.password, found?.passwordHash ?? null);
+    if (found === null || !isRight) throw new AppError('auth.sign_in_failed');
+    await this.#throttle.succeeded(input.email, address);
+    return found.person;
+  }
+
+  /**
+   * Opens a session for a person who has proven who they are.
+   *
+   * @throws access.tenant_suspended
+   */
+  async open(person: Person): Promise<SignedIn & { readonly token: string }> {
+    const createdAt = new Date(this.#clock.now());
+    const session: SessionRecord = {
+      id: this.#ids.next(),
+      tenantId: person.tenantId,
+      personId: person.id,
+      createdAt,
+      expiresAt: new Date(createdAt.getTime() + this.#settings.sessionHours * HOUR_MS),
+      revokedAt: null,
+    };
+    const tenant = await this.#database.transaction(person.tenantId, async (tx) => {
+      const found = await findTenant(tx, person.tenantId);
+      if (found.status === 'suspended') throw new AppError('access.tenant_suspended');
+      await this.#forgetExpired(tx, person, createdAt);
+      await insertSession(tx, session);
+      return found;
+    });
+    const token = await this.#signingKeys.sign({ id: session.id, personId: person.id, tenantId: person.tenantId, role: person.role, expiresAtMs: session.expiresAt.getTime() });
+    return { token, expiresAt: session.expiresAt, tenant, person };
+  }
+
+  /**
+   * Who is signed in with this token.
+   *
+   * @throws auth.expired
+   * @throws auth.invalid  the token is not ours, or the session was ended
+   */
+  async current(token: string): Promise<SignedIn> {
+    const proven = await this.#signingKeys.verify(token);
+    return this.#database.transaction(proven.tenantId, async (tx) => {
+      const session = await findSession(tx, proven.tenantId, proven.id);
+      const person = session === null || !isLive(session, new Date(this.#clock.now())) ? null : await findPerson(tx, session.tenantId, session.personId);
+      if (session === null || person === null) throw new AppError('auth.invalid', { message: 'The session has ended.' });
+      return { expiresAt: session.expiresAt, tenant: await findTenant(tx, session.tenantId), person };
+    });
+  }
+
+  /**
+   * Ends the session of this token, here at once and at the gateway as soon as the event arrives. Again: changes nothing.
+   *
+   * @throws auth.expired  it has ended by itself
+   * @throws auth.invalid  the token is not ours
+   */
+  async signOut(token: string): Promise<void> {
+    const { id, tenantId, expiresAtMs } = await this.#signingKeys.verify(token);
+    await this.#database.transaction(tenantId, async (tx) => {
+      if (!(await markRevoked(tx, tenantId, id, new Date(this.#clock.now())))) return;
+      await this.#outbox.publish(tx, sessionRevoked, { id, expiresAt: new Date(expiresAtMs).toISOString() }, { tenant: tenantId });
+    });
+  }
+
+  /** An expired token is refused by its own time, so its row and its revocation are no longer needed. */
+  async #forgetExpired(tx: AuthTransaction, person: Person, now: Date): Promise<void> {
+    for (const session of await takeExpired(tx, person, now)) {
+      if (session.revokedAt !== null) await this.#outbox.remove(tx, sessionRevoked, session.id, { tenant: person.tenantId });
+    }
+  }
+}

@@ -1,0 +1,45 @@
+import { AppError } from '@weir/kernel';
+import { isUniqueViolation } from '@weir/platform/database';
+import type { PageRequest } from '@weir/platform/graphql';
+import type { AuthTransaction } from '../auth-database.ts';
+import type { Tenant, TenantStatus } from './tenant.ts';
+
+type Row = Omit<Tenant, 'status'> & { readonly status: string };
+
+function toTenant(row: Row): Tenant {
+  return { ...row, status: row.status === 'suspended' ? 'suspended' : 'active' };
+}
+
+/** @throws tenant.not_found */
+export async function findTenant(tx: AuthTransaction, id: string): Promise<Tenant> {
+  const row = await tx.tenantRow.findUnique({ where: { id } });
+  if (row === null) throw new AppError('tenant.not_found');
+  return toTenant(row);
+}
+
+/** Tenants in the order of their ids, which is that of their creation. */
+export async function listTenants(tx: AuthTransaction, page: PageRequest): Promise<Tenant[]> {
+  const rows = await tx.tenantRow.findMany({ where: { id: { gt: page.after?.[0] ?? '' } }, orderBy: { id: 'asc' }, take: page.take });
+  return rows.map(toTenant);
+}
+
+/** @throws tenant.slug_taken */
+export async function insertTenant(tx: AuthTransaction, tenant: Tenant): Promise<void> {
+  try {
+    await tx.tenantRow.create({ data: tenant });
+  } catch (error) {
+    throw isUniqueViolation(error) ? new AppError('tenant.slug_taken', { field: 'input.slug' }) : error;
+  }
+}
+
+/** @throws tenant.not_found */
+export async function setTenantStatus(tx: AuthTransaction, id: string, status: TenantStatus): Promise<Tenant> {
+  const [row] = await tx.tenantRow.updateManyAndReturn({ where: { id }, data: { status } });
+  if (row === undefined) throw new AppError('tenant.not_found');
+  return toTenant(row);
+}
+
+/** Locks the tenant's row until the transaction ends: those who add and remove its people go one by one. */
+export async function lockTenant(tx: AuthTransaction, id: string): Promise<void> {
+  await tx.$queryRaw`select id from tenants where id = ${id} for update`;
+}
