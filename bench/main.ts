@@ -1,8 +1,9 @@
 import { benchEdge } from './edge/edge.bench.ts';
 import { machine } from './measure.ts';
+import { benchStartup } from './startup/startup.bench.ts';
 
 /** `npm run bench [name…]`: runs the benchmarks and prints their figures in Markdown. */
-const BENCHMARKS: Readonly<Record<string, () => Promise<string>>> = { edge: benchEdge };
+const BENCHMARKS: Readonly<Record<string, () => Promise<string>>> = { edge: benchEdge, startup: benchStartup };
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !(name in BENCHMARKS));

@@ -58,7 +58,7 @@ export async function benchEdge(): Promise<string> {
   let bus: EventBus | undefined;
   try {
     const passwords = { auth: 'bench', registry: 'bench', metering: 'bench', billing: 'bench' };
-    await prepareDatabase(postgres.adminUrl, { passwords, busPassword: 'bench' });
+    await prepareDatabase(postgres.adminUrl, { services: Object.keys(passwords), passwords, busPassword: 'bench' });
     const busUrl = roleUrl(postgres.url(), 'bus', 'bench');
     const stub = await start(children, here('./stub-worker.ts'), []);
     const floor = await start(children, here('./floor-proxy.ts'), [String(stub.port)]);

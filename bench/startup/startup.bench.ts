@@ -1,0 +1,102 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseEnv } from 'node:util';
+import { removePostgres } from '@weir/embedded-postgres';
+import { residentBytes, show, summarise } from '../measure.ts';
+
+const ROOT = new URL('../../', import.meta.url).pathname;
+const WARM_ROUNDS = 7;
+const READY_TIMEOUT_MS = 240_000;
+/** Time for what the start left behind to be collected before memory is read. */
+const IDLE_MS = 15_000;
+const PORT = 41_000 + (process.pid % 1_000);
+
+/**
+ * `npm start` as a user types it, from the command to the first answer of a model: the first one with new data (the
+ * packages installed already), and warm ones; and what the idle platform keeps resident, PostgreSQL included.
+ */
+export async function benchStartup(): Promise<string> {
+  const directory = mkdtempSync(path.join(tmpdir(), 'weir-startup-'));
+  const home = path.join(directory, '.weir');
+  try {
+    const first = await startAndStop(home, 0);
+    const warm: number[] = [];
+    let idle = { bytes: 0, processes: 0 };
+    for (let round = 0; round < WARM_ROUNDS; round++) {
+      const measured = await startAndStop(home, round === WARM_ROUNDS - 1 ? IDLE_MS : 0);
+      warm.push(measured.seconds);
+      idle = measured.idle;
+    }
+    return `| | |
+|---|---|
+| first \`npm start\` with new data, packages installed, to the first answer | ${first.seconds.toFixed(1)} s |
+| warm \`npm start\` to the first answer, ${WARM_ROUNDS} rounds, median (range) | ${show(summarise(warm), 's', 1)} |
+| resident memory, idle, ${idle.processes} processes | ${(idle.bytes / 2 ** 20).toFixed(0)} MiB (shared pages counted once for each process) |
+`;
+  } finally {
+    removePostgres(path.join(home, 'postgres'));
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function startAndStop(home: string, idleMs: number): Promise<{ seconds: number; idle: { bytes: number; processes: number } }> {
+  const begin = performance.now();
+  const npm = spawn('npm', ['start'], { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, WEIR_HOME: home, WEIR_PORT: String(PORT) } });
+  const ended = new Promise((resolve) => npm.once('exit', resolve));
+  try {
+    await firstAnswer(home, npm);
+    const seconds = (performance.now() - begin) / 1000;
+    await sleep(idleMs);
+    const pids = descendants(npm.pid ?? 0);
+    return { seconds, idle: { bytes: pids.reduce((sum, pid) => sum + residentBytes(pid), 0), processes: pids.length } };
+  } finally {
+    npm.kill('SIGINT');
+    for (const pid of descendants(npm.pid ?? 0).slice(0, 2)) process.kill(pid, 'SIGINT');
+    await ended;
+  }
+}
+
+async function firstAnswer(home: string, npm: ChildProcess): Promise<void> {
+  const deadline = Date.now() + READY_TIMEOUT_MS;
+  const demoFile = path.join(home, 'demo.env');
+  while (Date.now() < deadline) {
+    if (npm.exitCode !== null) throw new Error(`npm start ended with ${npm.exitCode}`);
+    if (existsSync(demoFile)) {
+      const { WEIR_API_KEY } = parseEnv(readFileSync(demoFile, 'utf8'));
+      const answer = await fetch(`http://127.0.0.1:${PORT}/v2/models/sentiment/infer`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${WEIR_API_KEY}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ inputs: [{ name: 'text', shape: [1], datatype: 'BYTES', data: ['Good.'] }] }),
+      }).catch(() => undefined);
+      await answer?.arrayBuffer();
+      if (answer?.status === 200) return;
+    }
+    await sleep(50);
+  }
+  throw new Error('the platform did not answer in time');
+}
+
+/** The process and everything under it. Linux. */
+function descendants(root: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const fields = readFileSync(`/proc/${name}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ');
+      const parent = Number(fields[1]);
+      children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  const all: number[] = [];
+  const walk = (pid: number): void => {
+    all.push(pid);
+    for (const child of children.get(pid) ?? []) walk(child);
+  };
+  if (existsSync(`/proc/${root}`)) walk(root);
+  return all;
+}
