@@ -141,7 +141,7 @@ export class Platform {
       onGiveUp: (reason) => this.#parts.onFatal(new StartError(`${POSTGRES} cannot be kept running: ${reason}`)),
     });
     this.#database = database;
-    const adminUrl = await withTicking(terminal, () => `starting ${POSTGRES}`, database.start().then(ensureDatabase));
+    const adminUrl = await withTicking(terminal, () => `starting ${POSTGRES}`, database.start().then(ensureDatabase, sayWhy));
     terminal.line(`  ${POSTGRES.padEnd(11)} ready   ${secondsSince(beganMs)}`);
     return adminUrl;
   }
@@ -212,6 +212,11 @@ export class Platform {
     const content = { pid: process.pid, url: this.#addresses?.publicUrl, postgresql: { pid: this.#database?.pid ?? null }, services };
     writeFileSync(this.#parts.home.runFile, `${JSON.stringify(content, null, 2)}\n`);
   }
+}
+
+/** PostgreSQL says in one sentence why it cannot start. */
+function sayWhy(error: unknown): never {
+  throw new StartError(error instanceof Error ? error.message : String(error), { cause: error });
 }
 
 function describe(death: ProcessDeath): string {
