@@ -233,3 +233,14 @@ test('other addresses have no sockets', async () => {
   const [, response] = (await once(socket, 'unexpected-response')) as [unknown, { statusCode: number }];
   expect(response.statusCode).toBe(404);
 });
+
+test('a process that stops says so to its sockets, and stops', async () => {
+  const other = await NestFactory.create<NestFastifyApplication>(SpecModule, new FastifyAdapter(), { logger: false });
+  await other.listen(0, '127.0.0.1');
+  const socket = new WebSocket(`${(await other.getUrl()).replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
+  await once(socket, 'open');
+  const closed = once(socket, 'close') as Promise<[number, Buffer]>;
+  await other.close();
+  const [code, reason] = await closed;
+  expect([code, String(reason)]).toEqual([1001, 'service.stopping']);
+});
