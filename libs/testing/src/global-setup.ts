@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { startPostgres } from '@weir/embedded-postgres';
+import { removePostgres, startPostgres } from '@weir/embedded-postgres';
 import type { TestProject } from 'vitest/node';
 import { makeTemplateDatabase } from './databases.ts';
 
@@ -15,11 +15,14 @@ declare module 'vitest' {
 /** One PostgreSQL for the whole run, without safety against a power cut; each spec file takes a database of its own. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'weir-specs-'));
-  const postgres = await startPostgres({ dataDirectory: path.join(folder, 'postgres'), durable: false });
+  const dataDirectory = path.join(folder, 'postgres');
+  const postgres = await startPostgres({ dataDirectory, durable: false });
   await makeTemplateDatabase(postgres.adminUrl);
   project.provide('pgUrl', postgres.adminUrl);
   return async () => {
     await postgres.stop();
+    // As root the data are elsewhere, because PostgreSQL's account cannot enter a temporary folder of ours.
+    removePostgres(dataDirectory);
     rmSync(folder, { recursive: true, force: true });
   };
 }
