@@ -1,12 +1,11 @@
-import { fastifyCookie } from '@fastify/cookie';
 import { Controller, Get, HttpCode, Inject, Post, Req, Res, UseGuards } from '@nestjs/common';
-import { SESSION_COOKIE } from '@weir/access';
 import { AppError } from '@weir/kernel';
 import { SETTINGS } from '@weir/platform/service';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Person } from '../people/person.ts';
 import type { AuthSettings } from '../settings.ts';
 import { PasswordGuard } from './password.strategy.ts';
+import { sessionCookie, sessionTokenInCookies } from './session-cookie.ts';
 import type { SignedIn } from './session.ts';
 import { SessionsService } from './sessions.service.ts';
 
@@ -55,18 +54,15 @@ export class SessionsController {
 
   #setCookie(reply: FastifyReply, value: string, expires: Date): void {
     void reply.header('cache-control', 'no-store');
-    void reply.header(
-      'set-cookie',
-      fastifyCookie.serialize(SESSION_COOKIE, value, { httpOnly: true, sameSite: 'lax', path: '/', secure: this.#settings.cookieSecure, expires }),
-    );
+    void reply.header('set-cookie', sessionCookie(value, expires, this.#settings.cookieSecure));
   }
 }
 
 /** @throws auth.required there is no session token */
 function sessionTokenOf(request: FastifyRequest): string {
   const bearer = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
-  const token = bearer ?? fastifyCookie.parse(request.headers.cookie ?? '')[SESSION_COOKIE];
-  if (token === undefined || token === '') throw new AppError('auth.required');
+  const token = bearer ?? sessionTokenInCookies(request.headers.cookie);
+  if (token === undefined) throw new AppError('auth.required');
   return token;
 }
 

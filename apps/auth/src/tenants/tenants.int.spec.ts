@@ -71,20 +71,24 @@ describe('tenant', () => {
   });
 });
 
+interface Page {
+  readonly hasNextPage: boolean;
+  readonly endCursor: string | null;
+}
+
 describe('tenants', () => {
   it('lists all to an operator, page by page, and none to anyone else', async () => {
     const made = [await aTenant(auth, operator), await aTenant(auth, operator), await aTenant(auth, operator)];
     const seen: string[] = [];
-    let after: string | null = null;
-    do {
-      const { data } = await auth.graphql<{ tenants: { nodes: { id: string }[]; pageInfo: { hasNextPage: boolean; endCursor: string } } }>(
+    for (let page: Page = { hasNextPage: true, endCursor: null }; page.hasNextPage; ) {
+      const { data } = await auth.graphql<{ tenants: { nodes: { id: string }[]; pageInfo: Page } }>(
         operator,
         'query ($after: String) { tenants(first: 2, after: $after) { nodes { id } pageInfo { hasNextPage endCursor } } }',
-        { after },
+        { after: page.endCursor },
       );
       seen.push(...(data?.tenants.nodes ?? []).map(({ id }) => id));
-      after = data?.tenants.pageInfo.hasNextPage === true ? data.tenants.pageInfo.endCursor : null;
-    } while (after !== null);
+      page = data?.tenants.pageInfo ?? { hasNextPage: false, endCursor: null };
+    }
     expect(seen).toEqual(expect.arrayContaining(made.map(({ tenantId }) => tenantId)));
     expect(new Set(seen).size).toBe(seen.length);
     const { errors } = await auth.graphql(made[0]?.owner ?? operator, '{ tenants { nodes { id } } }');

@@ -1,0 +1,141 @@
+import { sessionRevoked } from '@weir/contracts';
+import { anOperator, aPrincipal, eventually, type TestService } from '@weir/testing';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { aPerson, aTenant, launcher, PASSWORD, signIn, startAuth } from '../spec-auth.ts';
+
+let auth: TestService;
+const operator = anOperator();
+const logLines: string[] = [];
+
+beforeAll(async () => {
+  auth = await startAuth({ onLogLine: (line) => logLines.push(line) });
+});
+
+afterAll(async () => {
+  await auth.close();
+});
+
+const ADD = 'mutation ($input: AddPersonInput!) { addPerson(input: $input) { person { id email name role } } }';
+const REMOVE = 'mutation ($id: ID!) { removePerson(input: { id: $id }) { id } }';
+const PEOPLE = '{ people { nodes { email role } } }';
+
+describe('me', () => {
+  it('is the person who asks, and nobody when a key asks', async () => {
+    const { owner, ownerEmail } = await aTenant(auth, operator);
+    expect((await auth.graphql(owner, '{ me { email role } }')).data).toEqual({ me: { email: ownerEmail, role: 'OWNER' } });
+    expect((await auth.graphql(aPrincipal({ ...owner, kind: 'api-key', scopes: ['infer'] }), '{ me { email } }')).data).toEqual({ me: null });
+  });
+
+  it("is nobody when the id belongs to another tenant's person", async () => {
+    const [one, other] = [await aTenant(auth, operator), await aTenant(auth, operator)];
+    const mixed = aPrincipal({ id: one.owner.id, tenantId: other.tenantId });
+    expect((await auth.graphql(mixed, '{ me { email } }')).data).toEqual({ me: null });
+  });
+});
+
+describe('people', () => {
+  it("are those of the caller's tenant, and no other's", async () => {
+    const [one, other] = [await aTenant(auth, operator), await aTenant(auth, operator)];
+    await aPerson(auth, one.owner, 'm@one.example');
+    expect((await auth.graphql(one.owner, PEOPLE)).data).toEqual({
+      people: { nodes: [{ email: one.ownerEmail, role: 'OWNER' }, { email: 'm@one.example', role: 'MEMBER' }] },
+    });
+    expect((await auth.graphql(other.owner, PEOPLE)).data).toEqual({ people: { nodes: [{ email: other.ownerEmail, role: 'OWNER' }] } });
+  });
+
+  it('need the scope people.read, and a page of 1 to 100', async () => {
+    const { owner } = await aTenant(auth, operator);
+    expect((await auth.graphql(aPrincipal({ kind: 'api-key', scopes: ['infer'] }), PEOPLE)).errors?.[0]?.extensions.code).toBe('access.forbidden');
+    expect((await auth.graphql(owner, '{ people(first: 101) { nodes { id } } }')).errors?.[0]?.extensions).toMatchObject({ code: 'request.invalid', field: 'first' });
+    expect((await auth.graphql(owner, '{ people(after: "x") { nodes { id } } }')).errors?.[0]?.extensions).toMatchObject({ code: 'request.invalid', field: 'after' });
+  });
+});
+
+describe('addPerson', () => {
+  it("adds to the caller's own tenant; the person can sign in", async () => {
+    const { owner, tenantId } = await aTenant(auth, operator);
+    const { data } = await auth.graphql(owner, ADD, { input: { email: ' New@Person.Example ', name: 'Nia', password: PASSWORD } });
+    expect(data).toMatchObject({ addPerson: { person: { email: 'new@person.example', name: 'Nia', role: 'MEMBER' } } });
+    expect(await (await signIn(auth, 'NEW@person.example', PASSWORD)).json()).toMatchObject({ tenant: { id: tenantId }, person: { role: 'member' } });
+  });
+
+  it('is not for members, nor for keys', async () => {
+    const { owner } = await aTenant(auth, operator);
+    const member = await aPerson(auth, owner, 'just@member.example');
+    const input = { email: 'x@member.example', name: 'X', password: PASSWORD };
+    for (const principal of [member, aPrincipal({ ...owner, kind: 'api-key', scopes: ['infer', 'models.read'] })]) {
+      expect((await auth.graphql(principal, ADD, { input })).errors?.[0]?.extensions.code).toBe('access.forbidden');
+    }
+  });
+
+  it('refuses an address that somebody has, in this tenant or another', async () => {
+    const [one, other] = [await aTenant(auth, operator), await aTenant(auth, operator)];
+    for (const email of [one.ownerEmail, other.ownerEmail.toUpperCase()]) {
+      const { errors } = await auth.graphql(one.owner, ADD, { input: { email, name: 'X', password: PASSWORD } });
+      expect(errors?.[0]?.extensions).toMatchObject({ code: 'person.email_taken', field: 'input.email' });
+    }
+  });
+
+  it('makes nobody an operator outside the tenant of the operator, and only operators in it', async () => {
+    const { owner } = await aTenant(auth, operator);
+    const input = { email: 'climber@one.example', name: 'X', password: PASSWORD };
+    expect((await auth.graphql(owner, ADD, { input: { ...input, role: 'OPERATOR' } })).errors?.[0]?.extensions).toMatchObject({ code: 'request.invalid', field: 'input.role' });
+    await auth.graphql(launcher, `mutation { bootstrapOperator(input: { email: "root@platform.example", name: "Root", password: "${PASSWORD}" }) { isNew } }`, {}, 'weir');
+    expect((await auth.graphql(operator, ADD, { input: { ...input, role: 'MEMBER' } })).errors?.[0]?.extensions).toMatchObject({ code: 'request.invalid', field: 'input.role' });
+    expect((await auth.graphql(operator, ADD, { input })).data).toMatchObject({ addPerson: { person: { role: 'OPERATOR' } } });
+  });
+
+  it.each([
+    ['input.password', { password: 'x'.repeat(11) }],
+    ['input.password', { password: 'x'.repeat(201) }],
+    ['input.name', { name: 'a\u0007b' }],
+    ['input.email', { email: `${'x'.repeat(250)}@example.org` }],
+  ])('names the field %s that is wrong', async (field, changes) => {
+    const { owner } = await aTenant(auth, operator);
+    const { errors } = await auth.graphql(owner, ADD, { input: { email: 'ok@ok.example', name: 'X', password: PASSWORD, ...changes } });
+    expect(errors?.[0]?.extensions).toMatchObject({ code: 'request.invalid', field });
+  });
+});
+
+describe('removePerson', () => {
+  it('ends their sessions, here and at the gateway, and they cannot sign in again', async () => {
+    const { owner } = await aTenant(auth, operator);
+    const leaver = await aPerson(auth, owner, 'leaver@one.example');
+    const { token } = (await (await signIn(auth, 'leaver@one.example', PASSWORD)).json()) as { token: string };
+    const { revoked } = await auth.project({ revoked: sessionRevoked });
+    const before = revoked.size;
+    expect((await auth.graphql(owner, REMOVE, { id: leaver.id })).data).toEqual({ removePerson: { id: leaver.id } });
+    await eventually(() => revoked.size === before + 1);
+    const session = await auth.request('/auth/session', { principal: leaver, headers: { authorization: `Bearer ${token}` } });
+    expect(session.status).toBe(401);
+    expect((await signIn(auth, 'leaver@one.example', PASSWORD)).status).toBe(401);
+  });
+
+  it("cannot reach another tenant's person", async () => {
+    const [one, other] = [await aTenant(auth, operator), await aTenant(auth, operator)];
+    const person = await aPerson(auth, other.owner, 'safe@other.example');
+    expect((await auth.graphql(one.owner, REMOVE, { id: person.id })).errors?.[0]?.extensions.code).toBe('person.not_found');
+    expect((await signIn(auth, 'safe@other.example', PASSWORD)).status).toBe(200);
+  });
+
+  it('is not for members', async () => {
+    const { owner } = await aTenant(auth, operator);
+    const member = await aPerson(auth, owner, 'member@remove.example');
+    expect((await auth.graphql(member, REMOVE, { id: owner.id })).errors?.[0]?.extensions.code).toBe('access.forbidden');
+  });
+
+  it('leaves one owner, also when two remove each other at the same moment', async () => {
+    const { owner } = await aTenant(auth, operator);
+    expect((await auth.graphql(owner, REMOVE, { id: owner.id })).errors?.[0]?.extensions.code).toBe('person.last_administrator');
+    const second = await aPerson(auth, owner, 'second@owner.example', 'OWNER');
+    const answers = await Promise.all([auth.graphql(owner, REMOVE, { id: second.id }), auth.graphql(second, REMOVE, { id: owner.id })]);
+    expect(answers.filter(({ errors }) => errors === undefined)).toHaveLength(1);
+    expect(answers.flatMap(({ errors }) => errors ?? []).map(({ extensions }) => extensions.code)).toEqual(['person.last_administrator']);
+  });
+});
+
+it('no e-mail address and no password is in the log', () => {
+  const text = logLines.join('\n');
+  expect(text).not.toContain('.example');
+  expect(text).not.toContain(PASSWORD);
+});
