@@ -1,0 +1,95 @@
+import { tenantChanged } from '@weir/contracts';
+import { systemClock, systemIds } from '@weir/kernel';
+import { ACROSS_TENANTS, Database, migrate, Outbox } from '@weir/platform/database';
+import { createLogger } from '@weir/platform/telemetry';
+import { freshDatabase } from '@weir/testing';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createClient, type AuthDatabase } from './auth-database.ts';
+
+const logger = createLogger({ service: 'auth', instanceId: 'spec', level: 'silent' });
+let database: AuthDatabase;
+
+beforeAll(async () => {
+  const url = (await freshDatabase()).urlOf('auth');
+  await migrate({ url, schema: 'auth' });
+  database = new Database({ url, schema: 'auth', applicationName: 'spec', createClient, logger });
+  await database.transaction(ACROSS_TENANTS, async (tx) => {
+    for (const id of ['one', 'two']) {
+      await tx.tenantRow.create({ data: { id, slug: id, displayName: id, createdAt: new Date() } });
+      await tx.personRow.create({ data: { id: `person-${id}`, tenantId: id, email: `${id}@x.example`, name: id, role: 'owner', passwordHash: 'x', createdAt: new Date() } });
+      await tx.sessionRow.create({ data: { id: `session-${id}`, tenantId: id, personId: `person-${id}`, createdAt: new Date(), expiresAt: new Date() } });
+      await tx.apiKeyRow.create({ data: { id: `key-${id}`, tenantId: id, name: id, digest: id, createdBy: id, createdAt: new Date() } });
+    }
+  });
+});
+
+afterAll(async () => {
+  await database.close();
+});
+
+describe('a transaction of a tenant', () => {
+  it('sees the rows of that tenant alone, whatever it asks for', async () => {
+    const seen = await database.transaction('one', async (tx) => [
+      (await tx.tenantRow.findMany()).map(({ id }) => id),
+      (await tx.personRow.findMany()).map(({ tenantId }) => tenantId),
+      (await tx.sessionRow.findMany()).map(({ tenantId }) => tenantId),
+      (await tx.apiKeyRow.findMany({ where: { tenantId: { in: ['one', 'two'] } } })).map(({ tenantId }) => tenantId),
+    ]);
+    expect(seen).toEqual([['one'], ['one'], ['one'], ['one']]);
+  });
+
+  it("can neither change nor remove another tenant's rows, nor write rows for it", async () => {
+    const counts = await database.transaction('one', async (tx) => [
+      (await tx.personRow.updateMany({ where: { tenantId: 'two' }, data: { role: 'member' } })).count,
+      (await tx.apiKeyRow.deleteMany({ where: { id: 'key-two' } })).count,
+    ]);
+    expect(counts).toEqual([0, 0]);
+    const intrusion = database.transaction('one', (tx) =>
+      tx.apiKeyRow.create({ data: { id: 'intruder', tenantId: 'two', name: 'x', digest: 'intruder', createdBy: 'x', createdAt: new Date() } }),
+    );
+    await expect(intrusion).rejects.toThrow(/row-level security/);
+  });
+
+  it('that fails leaves neither state nor event', async () => {
+    const outbox = new Outbox({ source: 'spec', clock: systemClock, ids: systemIds });
+    const attempt = database.transaction('one', async (tx) => {
+      await tx.tenantRow.update({ where: { id: 'one' }, data: { displayName: 'changed' } });
+      await outbox.publish(tx, tenantChanged, { id: 'one', slug: 'one', displayName: 'changed', status: 'active' }, { tenant: 'one' });
+      throw new Error('changed my mind');
+    });
+    await expect(attempt).rejects.toThrow('changed my mind');
+    const [tenant, pending] = await database.transaction('one', async (tx) => [await tx.tenantRow.findUnique({ where: { id: 'one' } }), await tx.$queryRaw<unknown[]>`select 1 from outbox`]);
+    expect(tenant?.displayName).toBe('one');
+    expect(pending).toEqual([]);
+  });
+
+  it('writes its event with its state', async () => {
+    const outbox = new Outbox({ source: 'spec', clock: systemClock, ids: systemIds });
+    await database.transaction('one', async (tx) => {
+      await outbox.publish(tx, tenantChanged, { id: 'one', slug: 'one', displayName: 'one', status: 'active' }, { tenant: 'one' });
+      await outbox.remove(tx, tenantChanged, 'one', { tenant: 'one' });
+    });
+    const { rows } = await database.sql.query<{ key: string; value: string | null }>('select key, value from outbox order by id');
+    expect(rows).toMatchObject([{ key: 'one', value: expect.stringContaining('auth.tenant.changed.v1') }, { key: 'one', value: null }]);
+  });
+});
+
+it('a connection without a tenant sees nothing, also after one with a tenant used it', async () => {
+  await Promise.all(Array.from({ length: 12 }, () => database.sqlTransaction('one', (client) => client.query('select 1'))));
+  const { rows } = await database.sql.query('select * from people union all select * from people');
+  expect(rows).toEqual([]);
+});
+
+it('a scope that would mean more than one tenant is refused', async () => {
+  for (const scope of ['*', '']) await expect(database.transaction(scope, async () => 1)).rejects.toThrow(/tenant id/);
+});
+
+it('forty transactions at once, of two tenants, keep apart', async () => {
+  const seen = await Promise.all(
+    Array.from({ length: 40 }, (_, i) => {
+      const tenant = i % 2 === 0 ? 'one' : 'two';
+      return database.transaction(tenant, async (tx) => (await tx.personRow.findMany()).every(({ tenantId }) => tenantId === tenant));
+    }),
+  );
+  expect(seen.every((isApart) => isApart)).toBe(true);
+});
