@@ -15,7 +15,7 @@ import {
   workerChanged,
   type EventDefinition,
 } from '@weir/contracts';
-import { startPostgres } from '@weir/embedded-postgres';
+import { removePostgres, startPostgres } from '@weir/embedded-postgres';
 import { systemIds } from '@weir/kernel';
 import { createEventBus, toRecord, type EventBus } from '@weir/platform/bus';
 import { prepareDatabase } from '@weir/platform/database';
@@ -91,6 +91,7 @@ export async function benchEdge(): Promise<string> {
     await bus?.close();
     for (const child of children) child.kill('SIGKILL');
     await postgres.stop();
+    removePostgres(path.join(directory, 'postgres'));
     rmSync(directory, { recursive: true, force: true });
   }
 }

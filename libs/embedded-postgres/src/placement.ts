@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { canReach } from './server-user.ts';
 import type { ServerUser } from './server-user.ts';
 
 /** Where data and binaries go when PostgreSQL's account cannot enter the folder that was asked for. */
 const SYSTEM_FOLDER = '/var/lib/weir';
+/** Beside data that are not durable: the folder that they belong to. */
+const DISPOSABLE_FILE = 'disposable';
 
 /** The files that belong to one cluster. */
 export interface Placement {
@@ -20,22 +22,34 @@ export interface Placement {
 /**
  * Decides where the data of `dataDirectory` live. Usually there; as root below a folder that
  * only root may enter, under /var/lib/weir, and a note beside the folder says where, so that
- * the next start (even after the folder was renamed) finds them again.
+ * the next start (even after the folder was renamed) finds them again. Data that are not `durable`
+ * are deleted there by a later start when the folder that they belong to is gone.
  */
-export function place(dataDirectory: string, user: ServerUser | null): Placement {
+export function place(dataDirectory: string, user: ServerUser | null, durable: boolean): Placement {
   const parent = path.dirname(dataDirectory);
   mkdirSync(parent, { recursive: true });
   const files = { passwordFile: `${dataDirectory}.password`, ownerFile: `${dataDirectory}.owner` };
   const noted = notedLocation(dataDirectory);
   if (noted !== null) return { ...files, data: noted };
   if (user === null || canReach(user, dataDirectory)) return { ...files, data: dataDirectory };
-  const key = createHash('sha256')
-    .update(path.join(realpathSync(parent), path.basename(dataDirectory)))
-    .digest('hex')
-    .slice(0, 16);
-  const data = path.join(systemFolder(key), 'data');
+  if (!durable) removeAbandoned();
+  const origin = path.join(realpathSync(parent), path.basename(dataDirectory));
+  const folder = systemFolder(createHash('sha256').update(origin).digest('hex').slice(0, 16));
+  if (!durable) writeFileSync(path.join(folder, DISPOSABLE_FILE), `${path.dirname(origin)}\n`);
+  const data = path.join(folder, 'data');
   writeFileSync(noteFile(dataDirectory), `${data}\n`);
   return { ...files, data };
+}
+
+/** Deletes what test runs that were killed left under /var/lib/weir: disposable data whose folder is gone. */
+function removeAbandoned(): void {
+  if (!existsSync(SYSTEM_FOLDER)) return;
+  for (const name of readdirSync(SYSTEM_FOLDER)) {
+    const mark = path.join(SYSTEM_FOLDER, name, DISPOSABLE_FILE);
+    if (/^[0-9a-f]{16}$/.test(name) && existsSync(mark) && !existsSync(readFileSync(mark, 'utf8').trim())) {
+      rmSync(path.join(SYSTEM_FOLDER, name), { recursive: true, force: true });
+    }
+  }
 }
 
 /** A folder under /var/lib/weir that every account may pass through, whatever the umask. */

@@ -115,6 +115,17 @@ describe('embedded PostgreSQL', () => {
       expect(existsSync(location)).toBe(false);
     });
 
+    test('as root, what a killed test run left elsewhere is deleted by the next one', async () => {
+      chmodSync(folder, 0o700);
+      const abandoned = path.join(folder, 'abandoned');
+      mkdirSync(abandoned, { mode: 0o700 });
+      await (await start({ dataDirectory: path.join(abandoned, 'data') })).stop();
+      const location = readFileSync(path.join(abandoned, 'data.location'), 'utf8').trim();
+      rmSync(abandoned, { recursive: true });
+      await start();
+      expect(existsSync(location)).toBe(false);
+    });
+
     test('as root with the packages below a folder that only root may enter, runs a copy of the binaries', () => {
       const root = path.join(folder, 'package');
       mkdirSync(root);

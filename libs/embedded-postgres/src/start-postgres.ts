@@ -56,7 +56,7 @@ export async function startPostgres(options: StartPostgresOptions): Promise<Runn
   const durable = options.durable ?? true;
   const user = serverUser(dataDirectory);
   try {
-    const files = place(dataDirectory, user);
+    const files = place(dataDirectory, user, durable);
     const native = postgresBinaries(user);
     const password = await ensureCluster(files, native, user, durable);
     await clearLeftovers(files);

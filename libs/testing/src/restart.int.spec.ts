@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { ALL_TOPICS, tenantChanged } from '@weir/contracts';
-import { startPostgres, type RunningPostgres } from '@weir/embedded-postgres';
+import { removePostgres, startPostgres, type RunningPostgres } from '@weir/embedded-postgres';
 import { systemClock, systemIds } from '@weir/kernel';
 import { createEventBus, type EventBus } from '@weir/platform/bus';
 import { ACROSS_TENANTS, Database, EventConsumer, migrate, on, Outbox, OutboxRelay } from '@weir/platform/database';
@@ -56,6 +56,7 @@ afterAll(async () => {
   await bus.close();
   await database.close();
   await postgres.stop();
+  removePostgres(path.join(folder, 'postgres'));
   rmSync(folder, { recursive: true, force: true });
 });
 

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { startPostgres, type RunningPostgres } from '@weir/embedded-postgres';
+import { removePostgres, startPostgres, type RunningPostgres } from '@weir/embedded-postgres';
 import { pino } from 'pino';
 import { describeEventBus } from '../conformance.ts';
 import { Housekeeping } from './housekeeping.ts';
@@ -31,6 +31,7 @@ describeEventBus('the embedded bus', async () => {
     },
     dispose: async () => {
       await postgres.stop();
+      removePostgres(path.join(folder, 'data'));
       await rm(folder, { recursive: true, force: true });
     },
   };
