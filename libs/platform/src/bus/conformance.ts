@@ -11,7 +11,7 @@ const TEST_TIMEOUT_MS = 4 * SOON_MS;
 
 /** The guarantees of the event bus, to be proven for each implementation on its real server. */
 export function describeEventBus(name: string, start: () => Promise<BusUnderTest>): void {
-  describe(name, { timeout: TEST_TIMEOUT_MS }, () => {
+  describe(`${name}`, { timeout: TEST_TIMEOUT_MS }, () => {
     let server: BusUnderTest | undefined;
     const current = (): BusUnderTest => {
       if (server === undefined) throw new Error('the server has not started');

@@ -112,7 +112,7 @@ export class Fixture {
 
   /** A bus as another process would have it. */
   aBus(clientId = 'conformance'): EventBus {
-    const bus = createEventBus(this.server.config, { clientId, logger: pino({ level: process.env['WEIR_LOG_LEVEL'] ?? 'silent' }) });
+    const bus = createEventBus(this.server.config, { clientId, logger: pino({ level: 'silent' }) });
     this.buses.push(bus);
     return bus;
   }

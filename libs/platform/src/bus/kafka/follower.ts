@@ -130,7 +130,8 @@ export class KafkaFollower implements Follower {
     for (const { topic, partition, nextOffset } of this.positions.values()) consumer.seek({ topic, partition, offset: String(nextOffset) });
   }
 
-  private async onFetched({ batch, resolveOffset }: EachBatchPayload): Promise<void> {
+  private async onFetched(payload: EachBatchPayload): Promise<void> {
+    const { batch } = payload;
     const { topic, partition } = batch;
     const position = this.positionOf(topic, partition);
     for (const message of batch.messages) {
@@ -141,7 +142,7 @@ export class KafkaFollower implements Follower {
       this.apply(record);
       position.nextOffset = record.offset + 1;
     }
-    resolveOffset(batch.lastOffset());
+    payload.resolveOffset(batch.lastOffset());
   }
 
   private apply(record: Parameters<FollowOptions['apply']>[0]): void {
