@@ -26,7 +26,11 @@ if (!existsSync(schemaFile)) {
 }
 const schema = readFileSync(schemaFile, 'utf8');
 const migrations = path.join(folder, 'migrations');
-const names = existsSync(migrations) ? readdirSync(migrations).filter((entry) => existsSync(path.join(migrations, entry, 'migration.sql'))).sort() : [];
+const names = existsSync(migrations)
+  ? readdirSync(migrations)
+      .filter((entry) => existsSync(path.join(migrations, entry, 'migration.sql')))
+      .sort()
+  : [];
 const sql = await difference(previousSchema(), schema);
 if (sql === null) {
   console.log('The schema has not changed since the last migration.');

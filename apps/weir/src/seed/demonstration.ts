@@ -12,7 +12,9 @@ export const DEMONSTRATION = {
     code: 'starter',
     displayName: 'Starter',
     currency: 'EUR',
+    // `*` prices the models that tenants publish themselves.
     rates: [
+      { model: '*', meter: 'requests', unitAmount: '0.0010', per: 1 },
       { model: 'digits', meter: 'requests', unitAmount: '0.0005', per: 1 },
       { model: 'digits', meter: 'inputs', unitAmount: '0.0010', per: 1 },
       { model: 'sentiment', meter: 'requests', unitAmount: '0.0002', per: 1 },
