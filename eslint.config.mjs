@@ -39,7 +39,14 @@ export default tseslint.config(
     },
   },
   {
-    files: ['{apps,libs}/**/*.spec.ts'],
+    // Specs, and what only specs use.
+    files: [
+      '{apps,libs}/**/*.spec.ts',
+      '{apps,libs}/**/*.fixture.ts',
+      '{apps,libs}/**/spec-*.ts',
+      'apps/*/src/testing/**/*.ts',
+      'libs/testing/src/**/*.ts',
+    ],
     plugins: { '@nx': nx },
     // A spec may look at its environment: whether it is root, where the code lies.
     rules: { '@nx/enforce-module-boundaries': boundaries([...layers, appsInSpecs]), 'no-restricted-properties': 'off' },
