@@ -1,0 +1,84 @@
+import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, SignJWT } from 'jose';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { INTERNAL_TOKEN_LIFETIME_MS, InternalTokenSigner, InternalTokenVerifier, servicePrincipal, type InternalKeySet, type InternalSigningKey } from './internal-token.ts';
+import type { Principal } from './principal.ts';
+
+const principal: Principal = { kind: 'person', id: 'p1', tenantId: 't1', scopes: new Set(['infer', 'usage.read']) };
+
+let gateway: InternalSigningKey;
+let worker: InternalSigningKey;
+let stranger: InternalSigningKey;
+let keySet: InternalKeySet;
+
+async function aKey(service: string): Promise<InternalSigningKey> {
+  const jwk = await exportJWK((await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true })).privateKey);
+  return { service, jwk: { ...jwk, kid: `${service}.${await calculateJwkThumbprint(jwk)}` } };
+}
+
+beforeAll(async () => {
+  [gateway, worker, stranger] = await Promise.all([aKey('gateway'), aKey('worker'), aKey('gateway')]);
+  keySet = { keys: [gateway, worker].map(({ jwk: { d: _secret, ...publicJwk } }) => publicJwk) };
+});
+
+describe('a token between services', () => {
+  it('says who calls, and for whom', async () => {
+    const token = await new InternalTokenSigner(gateway).sign(principal, 'auth');
+    expect(await new InternalTokenVerifier('auth', keySet).verify(token)).toEqual({ caller: 'gateway', principal });
+  });
+
+  it('is for one service alone', async () => {
+    const token = await new InternalTokenSigner(gateway).sign(principal, 'billing');
+    await expect(new InternalTokenVerifier('auth', keySet).verify(token)).rejects.toMatchObject({ code: 'auth.internal_token' });
+  });
+
+  it('lives a minute, also in the memory of whoever checked it; the signer makes a new one in time', async () => {
+    let nowMs = Date.parse('2026-03-14T12:00:00.000Z');
+    const signer = new InternalTokenSigner(gateway, () => nowMs);
+    const verifier = new InternalTokenVerifier('auth', keySet, () => nowMs);
+    const token = await signer.sign(principal, 'auth');
+    expect(await signer.sign(principal, 'auth')).toBe(token);
+    await verifier.verify(token);
+    expect(verifier.cached(token)).not.toBeNull();
+    nowMs += INTERNAL_TOKEN_LIFETIME_MS - 1_000;
+    expect(await signer.sign(principal, 'auth')).not.toBe(token);
+    nowMs += 1_000;
+    expect(verifier.cached(token)).toBeNull();
+    await expect(verifier.verify(token)).rejects.toMatchObject({ code: 'auth.internal_token' });
+  });
+
+  it('is not shared between principals that differ in anything', async () => {
+    const signer = new InternalTokenSigner(gateway);
+    const others: Principal[] = [
+      { ...principal, id: 'p2' },
+      { ...principal, tenantId: 't2' },
+      { ...principal, kind: 'api-key' },
+      { ...principal, scopes: new Set(['infer']) },
+      servicePrincipal('gateway'),
+    ];
+    const tokens = await Promise.all([principal, ...others].map((one) => signer.sign(one, 'auth')));
+    expect(new Set(tokens).size).toBe(tokens.length);
+  });
+
+  it('is refused when a stranger signed it, when one service speaks in the name of another, and when there is none', async () => {
+    const verifier = new InternalTokenVerifier('auth', keySet);
+    const posing: InternalSigningKey = { service: 'gateway', jwk: worker.jwk };
+    for (const token of [await new InternalTokenSigner(stranger).sign(principal, 'auth'), await new InternalTokenSigner(posing).sign(principal, 'auth'), 'x', undefined]) {
+      await expect(verifier.verify(token)).rejects.toMatchObject({ code: 'auth.internal_token' });
+    }
+  });
+
+  it('without a principal is refused, and scopes that do not exist are dropped', async () => {
+    const verifier = new InternalTokenVerifier('auth', keySet);
+    const sign = async (claims: object): Promise<string> =>
+      new SignJWT({ ...claims })
+        .setProtectedHeader({ alg: 'EdDSA', kid: gateway.jwk.kid ?? '' })
+        .setIssuer('gateway')
+        .setAudience('auth')
+        .setSubject('p1')
+        .setExpirationTime('1m')
+        .sign(await importJWK(gateway.jwk, 'EdDSA'));
+    await expect(verifier.verify(await sign({ knd: 'root', ten: 't1', scp: [] }))).rejects.toMatchObject({ code: 'auth.internal_token' });
+    await expect(verifier.verify(await sign({ knd: 'person', scp: [] }))).rejects.toMatchObject({ code: 'auth.internal_token' });
+    expect((await verifier.verify(await sign({ knd: 'person', ten: 't1', scp: ['infer', 'root'] }))).principal.scopes).toEqual(new Set(['infer']));
+  });
+});
