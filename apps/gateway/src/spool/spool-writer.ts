@@ -23,9 +23,20 @@ export interface SpoolWriterOptions {
   readonly segmentBytes: number;
   /** Bytes that may wait to be written; beyond it appends are refused. */
   readonly maxPendingBytes: number;
+  /** Told of every group that is durable, in order. */
+  readonly onWritten: (group: WrittenGroup) => void;
+}
+
+/** Records that were written together, and where. */
+export interface WrittenGroup {
+  readonly sequence: number;
+  readonly start: number;
+  readonly end: number;
+  readonly records: readonly SpoolRecord[];
 }
 
 interface Waiting {
+  readonly record: SpoolRecord;
   readonly line: string;
   resolve(): void;
   reject(error: AppError): void;
@@ -68,7 +79,7 @@ export class SpoolWriter {
     if (this.#waitingBytes + line.length > this.#options.maxPendingBytes) return Promise.reject(new AppError('usage.unrecordable'));
     this.#waitingBytes += line.length;
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ line, resolve, reject });
+      this.#waiting.push({ record, line, resolve, reject });
       this.#running ??= this.#run();
     });
   }
@@ -113,8 +124,10 @@ export class SpoolWriter {
       this.#length = 0;
       throw error;
     }
+    const start = this.#length;
     this.#length += bytes.length;
     this.#totalBytes += bytes.length;
+    this.#options.onWritten({ sequence: this.#sequence, start, end: this.#length, records: batch.map((one) => one.record) });
   }
 
   async #open(): Promise<number> {

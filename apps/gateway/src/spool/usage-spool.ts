@@ -6,6 +6,7 @@ import { AppError } from '@weir/kernel';
 import { EVENT_TYPE_HEADER, type EventBus, type NewRecord } from '@weir/platform/bus';
 import type { Logger } from '@weir/platform/telemetry';
 import { claimDirectory, type DirectoryClaim } from './directory-claim.ts';
+import { RecentGroups } from './recent-groups.ts';
 import { decodeChunk, segmentName, segmentSequence, type SpoolRecord } from './segment.ts';
 import { SpoolWriter, type SyncPolicy } from './spool-writer.ts';
 
@@ -47,6 +48,7 @@ export class UsageSpool {
   readonly #logger: Logger;
   readonly #claim: DirectoryClaim;
   readonly #writer: SpoolWriter;
+  readonly #recent: RecentGroups;
   readonly #shipping: Promise<void>;
   readonly #stop = new AbortController();
   #position: Position;
@@ -57,12 +59,13 @@ export class UsageSpool {
   #shippedBytes = 0;
   #wake: (() => void) | null = null;
 
-  private constructor(options: UsageSpoolOptions, bus: EventBus, logger: Logger, claim: DirectoryClaim, writer: SpoolWriter, position: Position, inheritedBytes: number) {
+  private constructor(options: UsageSpoolOptions, bus: EventBus, logger: Logger, claim: DirectoryClaim, writer: SpoolWriter, recent: RecentGroups, position: Position, inheritedBytes: number) {
     this.#options = options;
     this.#bus = bus;
     this.#logger = logger;
     this.#claim = claim;
     this.#writer = writer;
+    this.#recent = recent;
     this.#position = position;
     this.#inheritedBytes = inheritedBytes;
     this.#shipping = this.#ship();
@@ -79,14 +82,16 @@ export class UsageSpool {
       const { size } = await stat(path.join(options.directory, segmentName(sequence)));
       inheritedBytes += sequence === position.sequence ? Math.max(0, size - position.offset) : size;
     }
+    const recent = new RecentGroups();
     const writer = new SpoolWriter({
       directory: options.directory,
       firstSequence: (sequences.at(-1) ?? position.sequence) + 1,
       sync: options.sync,
       segmentBytes: options.segmentBytes ?? SEGMENT_BYTES,
       maxPendingBytes: MAX_PENDING_BYTES,
+      onWritten: (group) => recent.add(group),
     });
-    return new UsageSpool(options, bus, logger, claim, writer, position, inheritedBytes);
+    return new UsageSpool(options, bus, logger, claim, writer, recent, position, inheritedBytes);
   }
 
   /** Bytes that wait to be shipped. */
@@ -141,20 +146,30 @@ export class UsageSpool {
     }
   }
 
-  /** Ships one chunk; false when there is nothing to ship. */
+  /** Ships what was written last from memory, else one chunk of a file; false when there is nothing to ship. */
   async #shipOnce(): Promise<boolean> {
-    const end = this.#writer.end;
     const { sequence, offset } = this.#position;
+    const recent = this.#recent.take(sequence, offset, SHIP_CHUNK_BYTES);
+    if (recent !== null) {
+      // When this fails, the next try finds the group gone from memory and reads the file.
+      await this.#send(recent.records, recent.consumedBytes);
+      return true;
+    }
+    const end = this.#writer.end;
     const isBeingWritten = sequence === end.sequence;
     const chunk = await this.#read(sequence, offset, isBeingWritten ? end.length - offset : SHIP_CHUNK_BYTES);
     const { records, consumedBytes, damagedLines } = decodeChunk(chunk);
     if (damagedLines > 0) this.#logger.error({ damagedLines, segment: segmentName(sequence) }, 'the spool holds damaged lines: usage was lost by the disk');
     if (consumedBytes === 0) return isBeingWritten || sequence > end.sequence ? false : this.#nextSegment(chunk.length);
-    if (records.length > 0) await this.#bus.send(usageRecorded.topic, records.map(asUsage), { timeoutMs: SEND_TIMEOUT_MS });
-    this.#shippedBytes += consumedBytes;
-    this.#position = { sequence, offset: offset + consumedBytes };
-    if (Date.now() - this.#checkpointedAt >= CHECKPOINT_MS) await this.#checkpoint();
+    await this.#send(records, consumedBytes);
     return true;
+  }
+
+  async #send(records: readonly SpoolRecord[], bytes: number): Promise<void> {
+    if (records.length > 0) await this.#bus.send(usageRecorded.topic, records.map(asUsage), { timeoutMs: SEND_TIMEOUT_MS });
+    this.#shippedBytes += bytes;
+    this.#position = { sequence: this.#position.sequence, offset: this.#position.offset + bytes };
+    if (Date.now() - this.#checkpointedAt >= CHECKPOINT_MS) await this.#checkpoint();
   }
 
   /** Up to `SHIP_CHUNK_BYTES` of a segment, but not past `limitBytes`; empty when the segment is not there. */

@@ -135,14 +135,9 @@ export class Log {
    */
   async append(topic: string, records: readonly NewRecord[], withinMs: number): Promise<void> {
     const { isCompacted, partitionIds } = await this.topic(topic);
-    await this.query('bus.append', 'select bus.append($1, $2, $3, $4, $5, $6)', [
-      records.map((record) => partitionIds[partitionOf(record.key, partitionIds.length)]),
-      records.map((record) => record.key),
-      records.map((record) => record.value),
-      records.map((record) => JSON.stringify(record.headers ?? {})),
-      isCompacted,
-      Math.max(1, Math.round(withinMs)),
-    ]);
+    // One JSON text: to write arrays of text, the driver scans every value three times in JavaScript.
+    const rows = records.map(({ key, value, headers = {} }) => ({ p: partitionIds[partitionOf(key, partitionIds.length)], k: key, v: value, h: headers }));
+    await this.query('bus.append', 'select bus.append($1, $2, $3)', [JSON.stringify(rows), isCompacted, Math.max(1, Math.round(withinMs))]);
   }
 
   /** Records from `fromOffset` on and below `endOffset`, at most `maxRecords` and about 4 MiB; none only when there are none. */

@@ -70,21 +70,27 @@ insert into bus.sweep (swept_at) values ('-infinity');
 
 -- Appends records to partitions, all or none, in one round trip and one commit. Partitions are locked in the order of
 -- their ids, so concurrent appends cannot deadlock. It waits for locks at most p_within_ms: an append that its sender
--- has given up must not come to life behind later ones.
-create function bus.append(p_partition_ids int[], p_keys text[], p_values text[], p_headers jsonb[], p_is_compacted boolean, p_within_ms int)
+-- has given up must not come to life behind later ones. p_records: [{p: partition id, k: key, v: value or null, h: headers}, …].
+create function bus.append(p_records json, p_is_compacted boolean, p_within_ms int)
 returns void language plpgsql as $append$
 declare
   deadline constant timestamptz := clock_timestamp() + make_interval(secs => p_within_ms / 1000.0);
+  partition_ids int[];
+  keys text[];
+  vals text[];
+  heads jsonb[];
   target record;
   first_offset bigint;
 begin
-  for target in select wanted.id, count(*) as records from unnest(p_partition_ids) as wanted (id) group by wanted.id order by wanted.id loop
+  select array_agg(given.p), array_agg(given.k), array_agg(given.v), array_agg(given.h) into partition_ids, keys, vals, heads
+    from json_to_recordset(p_records) as given (p int, k text, v text, h jsonb);
+  for target in select wanted.id, count(*) as records from unnest(partition_ids) as wanted (id) group by wanted.id order by wanted.id loop
     perform set_config('lock_timeout', greatest(1, (extract(epoch from deadline - clock_timestamp()) * 1000)::int)::text, true);
     update bus.topic_partition set next_offset = next_offset + target.records where id = target.id
       returning next_offset - target.records into strict first_offset;
     insert into bus.record (partition_id, "offset", key, value, headers, is_compacted)
       select target.id, first_offset + row_number() over (order by given.at) - 1, given.key, given.value, given.headers, p_is_compacted
-      from unnest(p_partition_ids, p_keys, p_values, p_headers) with ordinality as given (partition_id, key, value, headers, at)
+      from unnest(partition_ids, keys, vals, heads) with ordinality as given (partition_id, key, value, headers, at)
       where given.partition_id = target.id;
   end loop;
 end
