@@ -1,6 +1,7 @@
 export * from './auth.ts';
 export * from './billing.ts';
 export { defineEvent, envelopeSchema, type EventDefinition, type EventEnvelope } from './envelope.ts';
+export { modelName } from './fields.ts';
 export * from './inference.ts';
 export * from './metering.ts';
 export * from './registry.ts';

@@ -1,0 +1,56 @@
+import type { Readable } from 'node:stream';
+import { Inject, Injectable } from '@nestjs/common';
+import { authorise, type Principal } from '@weir/access';
+import { AppError, type Clock } from '@weir/kernel';
+import { Database } from '@weir/platform/database';
+import { CLOCK } from '@weir/platform/service';
+import type { RegistryDatabase } from '../registry-database.ts';
+import { ArtifactStore } from './artifact-store.ts';
+import { insertHolder } from './artifacts.store.ts';
+
+/** The launcher uploads the starter models in its own name. */
+const UPLOADING_SERVICE = 'weir';
+const READING_SERVICE = 'worker';
+
+/** Files of models: whoever may publish puts them in, workers read them. */
+@Injectable()
+export class ArtifactsService {
+  readonly #store: ArtifactStore;
+  readonly #database: RegistryDatabase;
+  readonly #clock: Clock;
+
+  constructor(@Inject(ArtifactStore) store: ArtifactStore, @Inject(Database) database: RegistryDatabase, @Inject(CLOCK) clock: Clock) {
+    this.#store = store;
+    this.#database = database;
+    this.#clock = clock;
+  }
+
+  /**
+   * Keeps a content for the principal's tenant. Putting it again changes nothing.
+   *
+   * @param caller the service that passes it on
+   * @returns its size in bytes
+   * @throws access.forbidden         the principal may not manage models
+   * @throws artifact.digest_mismatch the content has another digest
+   * @throws request.too_large
+   */
+  async put(principal: Principal, caller: string | undefined, sha256: string, content: Readable): Promise<number> {
+    if (!(principal.kind === 'service' && caller === UPLOADING_SERVICE)) authorise(principal, 'models.manage');
+    const sizeBytes = await this.#store.put(sha256, content);
+    await this.#database.transaction(principal.tenantId, (tx) =>
+      insertHolder(tx, principal.tenantId, sha256, sizeBytes, new Date(this.#clock.now())),
+    );
+    return sizeBytes;
+  }
+
+  /**
+   * A content for a worker.
+   *
+   * @throws access.forbidden   somebody else asks
+   * @throws artifact.not_found
+   */
+  async read(caller: string | undefined, sha256: string): Promise<{ readonly content: Readable; readonly sizeBytes: number }> {
+    if (caller !== READING_SERVICE) throw new AppError('access.forbidden', { message: 'Files of models are read by workers.' });
+    return this.#store.read(sha256);
+  }
+}

@@ -1,0 +1,192 @@
+import type { AddressInfo, Server } from 'node:net';
+import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { placementChanged, type PackageFile, type PlacementState } from '@weir/contracts';
+import type { Clock } from '@weir/kernel';
+import { ACROSS_TENANTS, Database, Outbox } from '@weir/platform/database';
+import { CLOCK, LOGGER, Readiness, SETTINGS } from '@weir/platform/service';
+import type { Logger } from '@weir/platform/telemetry';
+import type { RegistryDatabase, RegistryTransaction } from '../registry-database.ts';
+import type { RegistrySettings } from '../settings.ts';
+import { filesOf } from '../versions/versions.store.ts';
+import { LiveWorkers } from './live-workers.ts';
+import { decidePlacements, type LiveWorker, type Placement } from './placement.ts';
+import { PlacementTrigger } from './placement-trigger.ts';
+import {
+  allPlacements,
+  deletePlacement,
+  deployedVersions,
+  savePlacement,
+  takePlacementTurn,
+  type AnnouncedPlacement,
+  type PlaceableVersion,
+} from './placements.store.ts';
+
+/**
+ * Keeps every deployed version on live workers. It looks again after each change and regularly; of several registries
+ * one looks at a time. Placements and what is announced of them commit together.
+ */
+@Injectable()
+export class PlacementsService implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  readonly #database: RegistryDatabase;
+  readonly #outbox: Outbox;
+  readonly #workers: LiveWorkers;
+  readonly #trigger: PlacementTrigger;
+  readonly #settings: RegistrySettings;
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  readonly #readiness: Readiness;
+  readonly #server: Server;
+  #working: Promise<void> | null = null;
+  #isStale = false;
+  #isStopping = false;
+  #timer: NodeJS.Timeout | undefined;
+  #homeless = '';
+
+  constructor(
+    @Inject(Database) database: RegistryDatabase,
+    @Inject(Outbox) outbox: Outbox,
+    @Inject(LiveWorkers) workers: LiveWorkers,
+    @Inject(PlacementTrigger) trigger: PlacementTrigger,
+    @Inject(SETTINGS) settings: RegistrySettings,
+    @Inject(LOGGER) logger: Logger,
+    @Inject(CLOCK) clock: Clock,
+    @Inject(Readiness) readiness: Readiness,
+    @Inject(HttpAdapterHost) host: HttpAdapterHost,
+  ) {
+    this.#database = database;
+    this.#outbox = outbox;
+    this.#workers = workers;
+    this.#trigger = trigger;
+    this.#settings = settings;
+    this.#logger = logger;
+    this.#clock = clock;
+    this.#readiness = readiness;
+    this.#server = host.httpAdapter.getHttpServer();
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    this.#readiness.add('workers', () => this.#workers.isCaughtUp());
+    this.#trigger.listen(() => this.#wake());
+    await this.#workers.start(() => this.#wake());
+    this.#timer = setInterval(() => this.#wake(), this.#settings.placementIntervalMs);
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    this.#isStopping = true;
+    clearInterval(this.#timer);
+    await this.#working;
+    await this.#workers.close();
+  }
+
+  #wake(): void {
+    if (this.#isStopping) return;
+    this.#isStale = true;
+    this.#working ??= this.#work().finally(() => {
+      this.#working = null;
+      if (this.#isStale) this.#wake();
+    });
+  }
+
+  async #work(): Promise<void> {
+    while (this.#isStale && !this.#isStopping) {
+      this.#isStale = false;
+      try {
+        await this.#look();
+      } catch (error) {
+        // The next look does it all again.
+        this.#logger.warn({ err: error }, 'placements not looked at');
+      }
+    }
+  }
+
+  async #look(): Promise<void> {
+    const workers = this.#workers.serving();
+    // The address is not known before the port is open.
+    if (workers === null || !this.#server.listening) return;
+    await this.#database.transaction(ACROSS_TENANTS, async (tx) => {
+      if (await takePlacementTurn(tx)) await this.#place(tx, workers);
+    });
+  }
+
+  async #place(tx: RegistryTransaction, workers: readonly LiveWorker[]): Promise<void> {
+    const { replicas } = this.#settings;
+    const versions = new Map((await deployedVersions(tx)).map((version) => [version.versionId, version]));
+    const placements = await allPlacements(tx);
+    const decision = decidePlacements({ versions: [...versions.values()], placements, workers, replicas });
+    this.#tellHomeless(decision.homeless);
+    const artifactsUrl = this.#artifactsUrl();
+    const stays = placements.filter((placement) => !decision.withdraw.some((gone) => isSame(gone, placement)));
+    // A registry that has moved tells its workers where the files are now.
+    const announce: Placement[] = [...decision.place, ...stays.filter((placement) => placement.artifactsUrl !== artifactsUrl)];
+    const files = await filesOf(tx, [...new Set(announce.map((placement) => placement.versionId))]);
+    for (const placement of placements) if (decision.withdraw.some((gone) => isSame(gone, placement))) await this.#withdraw(tx, placement);
+    for (const { workerId, versionId } of announce) {
+      const version = versions.get(versionId);
+      if (version !== undefined) await this.#announce(tx, workerId, version, files.get(versionId) ?? [], artifactsUrl);
+    }
+  }
+
+  async #announce(
+    tx: RegistryTransaction,
+    workerId: string,
+    version: PlaceableVersion,
+    files: readonly PackageFile[],
+    artifactsUrl: string,
+  ): Promise<void> {
+    const { versionId, modelId, model, task, tenantId } = version;
+    const state: PlacementState = {
+      workerId,
+      versionId,
+      modelId,
+      model,
+      version: version.version,
+      ownerTenantId: tenantId,
+      task,
+      files: [...files],
+      artifactsUrl,
+    };
+    await savePlacement(tx, { workerId, versionId, tenantId, artifactsUrl }, new Date(this.#clock.now()));
+    await this.#outbox.publish(tx, placementChanged, state, { tenant: tenantId });
+    this.#logger.info({ workerId, versionId, model }, 'version placed');
+  }
+
+  async #withdraw(tx: RegistryTransaction, placement: AnnouncedPlacement): Promise<void> {
+    await deletePlacement(tx, placement);
+    await this.#outbox.remove(tx, placementChanged, placementKey(placement), { tenant: placement.tenantId });
+    this.#logger.info({ workerId: placement.workerId, versionId: placement.versionId }, 'placement withdrawn');
+  }
+
+  /** Once for each change: it may last for long. */
+  #tellHomeless(homeless: readonly string[]): void {
+    const list = homeless.join(' ');
+    if (list !== '' && list !== this.#homeless) this.#logger.warn({ versions: homeless }, 'no live worker has room for these versions');
+    this.#homeless = list;
+  }
+
+  #artifactsUrl(): string {
+    const { publicUrl } = this.#settings;
+    const { address, port } = this.#server.address() as AddressInfo;
+    const base = publicUrl ?? `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
+    return `${base.replace(/\/+$/, '')}/artifacts/sha256`;
+  }
+}
+
+function isSame(a: Placement, b: Placement): boolean {
+  return a.workerId === b.workerId && a.versionId === b.versionId;
+}
+
+/** The key of a placement on its topic; needs no more of it than its name. */
+function placementKey({ workerId, versionId }: Placement): string {
+  return placementChanged.key({
+    workerId,
+    versionId,
+    modelId: '',
+    model: '',
+    version: '',
+    ownerTenantId: '',
+    task: 'tensors',
+    files: [],
+    artifactsUrl: '',
+  });
+}

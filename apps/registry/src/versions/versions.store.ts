@@ -1,0 +1,96 @@
+import { taskSchema, type PackageFile } from '@weir/contracts';
+import type { PageRequest } from '@weir/platform/graphql';
+import { z } from 'zod';
+import type { RegistryTransaction } from '../registry-database.ts';
+import type { ModelVersion, NewModelVersion } from './model-version.ts';
+import type { ModelExample, ModelMetric } from './package-metadata.ts';
+
+/** A version as the database has it. */
+export type ModelVersionRow = Omit<ModelVersion, 'sizeBytes' | 'task' | 'metrics' | 'examples'> & {
+  readonly sizeBytes: bigint;
+  readonly task: string;
+  readonly metrics: unknown;
+  readonly examples: unknown;
+};
+
+const metricsSchema: z.ZodType<ModelMetric[]> = z.array(
+  z.object({
+    name: z.string(),
+    value: z.number(),
+    dataset: z.string().nullable(),
+    split: z.string().nullable(),
+    items: z.number().nullable(),
+  }),
+);
+const examplesSchema: z.ZodType<ModelExample[]> = z.array(
+  z.object({ text: z.string().nullable(), imageBase64: z.string().nullable(), expectedLabel: z.string().nullable() }),
+);
+
+export function toModelVersion(row: ModelVersionRow): ModelVersion {
+  const { id, modelId, tenantId, version, digest, labels, publishedBy, publishedAt } = row;
+  return {
+    id,
+    modelId,
+    tenantId,
+    version,
+    digest,
+    labels,
+    publishedBy,
+    publishedAt,
+    sizeBytes: Number(row.sizeBytes),
+    task: taskSchema.parse(row.task),
+    metrics: metricsSchema.parse(row.metrics),
+    examples: examplesSchema.parse(row.examples),
+  };
+}
+
+export async function findVersion(tx: RegistryTransaction, modelId: string, version: string): Promise<ModelVersion | null> {
+  const row = await tx.modelVersionRow.findUnique({ where: { modelId_version: { modelId, version } } });
+  return row === null ? null : toModelVersion(row);
+}
+
+/** Versions of a model, newest first. */
+export async function listVersions(tx: RegistryTransaction, modelId: string, page: PageRequest): Promise<ModelVersion[]> {
+  const [publishedAt, id] = page.after ?? [];
+  const before = publishedAt === undefined ? null : new Date(publishedAt);
+  const rows = await tx.modelVersionRow.findMany({
+    where: {
+      modelId,
+      ...(before === null ? {} : { OR: [{ publishedAt: { lt: before } }, { publishedAt: before, id: { lt: id ?? '' } }] }),
+    },
+    orderBy: [{ publishedAt: 'desc' }, { id: 'desc' }],
+    take: page.take,
+  });
+  return rows.map(toModelVersion);
+}
+
+export async function insertVersion(tx: RegistryTransaction, version: NewModelVersion): Promise<void> {
+  const { files, sizeBytes, labels, metrics, examples, ...rest } = version;
+  await tx.modelVersionRow.create({
+    data: {
+      ...rest,
+      sizeBytes: BigInt(sizeBytes),
+      labels: [...labels],
+      metrics: metrics.map((metric) => ({ ...metric })),
+      examples: examples.map((example) => ({ ...example })),
+    },
+  });
+  await tx.versionFileRow.createMany({
+    data: files.map((file) => ({
+      versionId: version.id,
+      tenantId: version.tenantId,
+      path: file.path,
+      sha256: file.sha256,
+      sizeBytes: BigInt(file.sizeBytes),
+    })),
+  });
+}
+
+/** The files of some versions, by version. */
+export async function filesOf(tx: RegistryTransaction, versionIds: readonly string[]): Promise<Map<string, PackageFile[]>> {
+  const rows = await tx.versionFileRow.findMany({ where: { versionId: { in: [...versionIds] } }, orderBy: { path: 'asc' } });
+  const files = new Map<string, PackageFile[]>();
+  for (const { versionId, path, sha256, sizeBytes } of rows)
+    files.set(versionId, [...(files.get(versionId) ?? []), { path, sha256, sizeBytes: Number(sizeBytes) }]);
+  return files;
+}
