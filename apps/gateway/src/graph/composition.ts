@@ -34,7 +34,7 @@ export function composeGraph(subgraphs: readonly Subgraph[], local: GraphQLSchem
   if (conflicts.length > 0) throw new Error(`the subgraphs do not fit together:\n${conflicts.join('\n')}`);
   if (parts.length === 0) return local;
   const remote = stitchSchemas({ subschemas: parts.map(({ schema, executor }) => ({ schema, executor })) });
-  return keepingOneOf(mergeSchemas({ schemas: [remote, local] }), [...parts.map(({ schema }) => schema), local]);
+  return mergeSchemas({ schemas: [remote, local] });
 }
 
 interface Part {
@@ -71,16 +71,4 @@ function wordingOf(type: GraphQLNamedType): string {
   return print(
     visit(parse(printType(type)), { enter: (node) => ('description' in node ? { ...node, description: undefined } : undefined) }),
   );
-}
-
-/** Merging goes through type definitions that lose `@oneOf` of types that were made from classes. */
-function keepingOneOf(merged: GraphQLSchema, sources: readonly GraphQLSchema[]): GraphQLSchema {
-  for (const source of sources) {
-    for (const type of Object.values(source.getTypeMap())) {
-      if (!('isOneOf' in type) || !type.isOneOf) continue;
-      const target = merged.getType(type.name);
-      if (target !== undefined && 'isOneOf' in target) target.isOneOf = true;
-    }
-  }
-  return merged;
 }
