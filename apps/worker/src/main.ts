@@ -1,4 +1,3 @@
-import 'reflect-metadata';
 import { runService } from '@weir/platform/service';
 import { workerDefinition } from './worker.definition.ts';
 
