@@ -104,7 +104,7 @@ describe('an API key', () => {
   test('changes with its next state', () => {
     const { secret, digest } = anIssuedKey();
     const before = keys.get(digest);
-    authenticator.identify(bearer(secret));
+    void authenticator.identify(bearer(secret));
     if (before !== undefined) keys.set(digest, { ...before, scopes: ['models.read'] });
     expect(authenticator.identify(bearer(secret))).toMatchObject({ principal: { scopes: new Set(['models.read']) } });
   });

@@ -166,7 +166,8 @@ export function mountSockets<C extends GraphCaller>(
         close: (code, reason) => socket.close(code, reason),
         onMessage: (listener) =>
           socket.on('message', (data) => {
-            listener(String(data)).catch((error: unknown) => {
+            // ws hands over Buffers unless it is told otherwise.
+            listener(Buffer.isBuffer(data) ? data.toString() : '').catch((error: unknown) => {
               logger.error({ err: error }, 'a message on a socket failed');
               socket.close(CloseCode.InternalServerError, 'internal.error');
             });
