@@ -16,8 +16,20 @@ beforeAll(async () => {
   await database.transaction(ACROSS_TENANTS, async (tx) => {
     for (const id of ['one', 'two']) {
       await tx.tenantRow.create({ data: { id, slug: id, displayName: id, createdAt: new Date() } });
-      await tx.personRow.create({ data: { id: `person-${id}`, tenantId: id, email: `${id}@x.example`, name: id, role: 'owner', passwordHash: 'x', createdAt: new Date() } });
-      await tx.sessionRow.create({ data: { id: `session-${id}`, tenantId: id, personId: `person-${id}`, createdAt: new Date(), expiresAt: new Date() } });
+      await tx.personRow.create({
+        data: {
+          id: `person-${id}`,
+          tenantId: id,
+          email: `${id}@x.example`,
+          name: id,
+          role: 'owner',
+          passwordHash: 'x',
+          createdAt: new Date(),
+        },
+      });
+      await tx.sessionRow.create({
+        data: { id: `session-${id}`, tenantId: id, personId: `person-${id}`, createdAt: new Date(), expiresAt: new Date() },
+      });
       await tx.apiKeyRow.create({ data: { id: `key-${id}`, tenantId: id, name: id, digest: id, createdBy: id, createdAt: new Date() } });
     }
   });
@@ -45,7 +57,9 @@ describe('a transaction of a tenant', () => {
     ]);
     expect(counts).toEqual([0, 0]);
     const intrusion = database.transaction('one', (tx) =>
-      tx.apiKeyRow.create({ data: { id: 'intruder', tenantId: 'two', name: 'x', digest: 'intruder', createdBy: 'x', createdAt: new Date() } }),
+      tx.apiKeyRow.create({
+        data: { id: 'intruder', tenantId: 'two', name: 'x', digest: 'intruder', createdBy: 'x', createdAt: new Date() },
+      }),
     );
     await expect(intrusion).rejects.toThrow(/row-level security/);
   });
@@ -58,7 +72,10 @@ describe('a transaction of a tenant', () => {
       throw new Error('changed my mind');
     });
     await expect(attempt).rejects.toThrow('changed my mind');
-    const [tenant, pending] = await database.transaction('one', async (tx) => [await tx.tenantRow.findUnique({ where: { id: 'one' } }), await tx.$queryRaw<unknown[]>`select 1 from outbox`]);
+    const [tenant, pending] = await database.transaction('one', async (tx) => [
+      await tx.tenantRow.findUnique({ where: { id: 'one' } }),
+      await tx.$queryRaw<unknown[]>`select 1 from outbox`,
+    ]);
     expect(tenant?.displayName).toBe('one');
     expect(pending).toEqual([]);
   });
@@ -70,7 +87,10 @@ describe('a transaction of a tenant', () => {
       await outbox.remove(tx, tenantChanged, 'one', { tenant: 'one' });
     });
     const { rows } = await database.sql.query<{ key: string; value: string | null }>('select key, value from outbox order by id');
-    expect(rows).toMatchObject([{ key: 'one', value: expect.stringContaining('auth.tenant.changed.v1') }, { key: 'one', value: null }]);
+    expect(rows).toMatchObject([
+      { key: 'one', value: expect.stringContaining('auth.tenant.changed.v1') },
+      { key: 'one', value: null },
+    ]);
   });
 });
 

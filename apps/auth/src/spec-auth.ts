@@ -47,7 +47,11 @@ export async function aPerson(auth: TestService, owner: Principal, email: string
     { input: { email, name: 'Petra Person', password: PASSWORD, role } },
   );
   if (data === undefined || data === null) throw new Error(JSON.stringify(errors));
-  return aPrincipal({ id: data.addPerson.person.id, tenantId: owner.tenantId, scopes: role === 'OWNER' ? SCOPES_OF_ROLE.owner : SCOPES_OF_ROLE.member });
+  return aPrincipal({
+    id: data.addPerson.person.id,
+    tenantId: owner.tenantId,
+    scopes: role === 'OWNER' ? SCOPES_OF_ROLE.owner : SCOPES_OF_ROLE.member,
+  });
 }
 
 export function signIn(auth: TestService, email: string, password: string, address = '192.0.2.1'): Promise<Response> {

@@ -23,7 +23,10 @@ describe('an API key', () => {
     }
   });
 
-  it.each(['', 'weir_sk_', 'sk-other', `${issueApiKey().secret}x`, `${issueApiKey().secret}\n`, ` ${issueApiKey().secret}`])('is not %j', (text) => {
-    expect(isWellFormedApiKey(text)).toBe(false);
-  });
+  it.each(['', 'weir_sk_', 'sk-other', `${issueApiKey().secret}x`, `${issueApiKey().secret}\n`, ` ${issueApiKey().secret}`])(
+    'is not %j',
+    (text) => {
+      expect(isWellFormedApiKey(text)).toBe(false);
+    },
+  );
 });

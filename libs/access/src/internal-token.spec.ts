@@ -1,6 +1,13 @@
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, SignJWT } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { INTERNAL_TOKEN_LIFETIME_MS, InternalTokenSigner, InternalTokenVerifier, servicePrincipal, type InternalKeySet, type InternalSigningKey } from './internal-token.ts';
+import {
+  INTERNAL_TOKEN_LIFETIME_MS,
+  InternalTokenSigner,
+  InternalTokenVerifier,
+  servicePrincipal,
+  type InternalKeySet,
+  type InternalSigningKey,
+} from './internal-token.ts';
 import type { Principal } from './principal.ts';
 
 const principal: Principal = { kind: 'person', id: 'p1', tenantId: 't1', scopes: new Set(['infer', 'usage.read']) };
@@ -62,7 +69,12 @@ describe('a token between services', () => {
   it('is refused when a stranger signed it, when one service speaks in the name of another, and when there is none', async () => {
     const verifier = new InternalTokenVerifier('auth', keySet);
     const posing: InternalSigningKey = { service: 'gateway', jwk: worker.jwk };
-    for (const token of [await new InternalTokenSigner(stranger).sign(principal, 'auth'), await new InternalTokenSigner(posing).sign(principal, 'auth'), 'x', undefined]) {
+    for (const token of [
+      await new InternalTokenSigner(stranger).sign(principal, 'auth'),
+      await new InternalTokenSigner(posing).sign(principal, 'auth'),
+      'x',
+      undefined,
+    ]) {
       await expect(verifier.verify(token)).rejects.toMatchObject({ code: 'auth.internal_token' });
     }
   });
@@ -79,6 +91,8 @@ describe('a token between services', () => {
         .sign(await importJWK(gateway.jwk, 'EdDSA'));
     await expect(verifier.verify(await sign({ knd: 'root', ten: 't1', scp: [] }))).rejects.toMatchObject({ code: 'auth.internal_token' });
     await expect(verifier.verify(await sign({ knd: 'person', scp: [] }))).rejects.toMatchObject({ code: 'auth.internal_token' });
-    expect((await verifier.verify(await sign({ knd: 'person', ten: 't1', scp: ['infer', 'root'] }))).principal.scopes).toEqual(new Set(['infer']));
+    expect((await verifier.verify(await sign({ knd: 'person', ten: 't1', scp: ['infer', 'root'] }))).principal.scopes).toEqual(
+      new Set(['infer']),
+    );
   });
 });

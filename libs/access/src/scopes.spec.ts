@@ -30,5 +30,7 @@ it('a principal without the scope is refused with its name', () => {
   expect(member).toMatchObject({ kind: 'person', id: 'p', tenantId: 't' });
   expect(isOperator(member)).toBe(false);
   authorise(member, 'infer');
-  expect(() => authorise(member, 'people.manage')).toThrow(new AppError('access.forbidden', { message: 'The credential lacks the scope people.manage.' }));
+  expect(() => authorise(member, 'people.manage')).toThrow(
+    new AppError('access.forbidden', { message: 'The credential lacks the scope people.manage.' }),
+  );
 });

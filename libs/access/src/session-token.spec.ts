@@ -31,7 +31,9 @@ describe('a session token', () => {
 
   it('is refused when somebody else signed it, or with a key that nobody published', async () => {
     for (const jwk of [otherKey, { ...key, kid: 'k2' }]) {
-      await expect(verifySessionToken(await signSessionToken(session, jwk, NOW_MS), keyOf, NOW_MS)).rejects.toMatchObject({ code: 'auth.invalid' });
+      await expect(verifySessionToken(await signSessionToken(session, jwk, NOW_MS), keyOf, NOW_MS)).rejects.toMatchObject({
+        code: 'auth.invalid',
+      });
     }
   });
 
@@ -40,7 +42,13 @@ describe('a session token', () => {
     const unsigned = `${Buffer.from('{"alg":"none","kid":"k1"}').toString('base64url')}.${payload}.`;
     const claims = { sid: 's1', ten: 't1', role: 'owner' };
     const sign = (changes: object, audience = 'weir-session'): Promise<string> =>
-      new SignJWT({ ...claims, ...changes }).setProtectedHeader({ alg: 'EdDSA', kid: 'k1' }).setIssuer('weir').setAudience(audience).setSubject('p1').setExpirationTime(NOW_MS / 1000 + 60).sign(key);
+      new SignJWT({ ...claims, ...changes })
+        .setProtectedHeader({ alg: 'EdDSA', kid: 'k1' })
+        .setIssuer('weir')
+        .setAudience(audience)
+        .setSubject('p1')
+        .setExpirationTime(NOW_MS / 1000 + 60)
+        .sign(key);
     await expect(verifySessionToken(await sign({}), keyOf, NOW_MS)).resolves.toMatchObject({ id: 's1' });
     for (const token of [unsigned, await sign({}, 'gateway'), await sign({ role: 'root' }), await sign({ ten: 7 }), 'x', '']) {
       await expect(verifySessionToken(token, keyOf, NOW_MS)).rejects.toMatchObject({ code: 'auth.invalid' });

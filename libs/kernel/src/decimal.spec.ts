@@ -10,7 +10,8 @@ describe('amounts', () => {
   });
 
   it('are written without an exponent, however small or large', () => {
-    for (const text of ['0.00000000000000000000000001', '100000000000000000000000000000']) expect(new Decimal(text).toFixed()).toMatch(DECIMAL_PATTERN);
+    for (const text of ['0.00000000000000000000000001', '100000000000000000000000000000'])
+      expect(new Decimal(text).toFixed()).toMatch(DECIMAL_PATTERN);
   });
 
   it.each([

@@ -10,7 +10,12 @@ export interface PrincipalOptions {
 
 /** Somebody who asks: by default a person who owns the tenant `acme`. */
 export function aPrincipal(options: PrincipalOptions = {}): Principal {
-  return { kind: options.kind ?? 'person', id: options.id ?? 'person-1', tenantId: options.tenantId ?? 'acme', scopes: new Set(options.scopes ?? SCOPES_OF_ROLE.owner) };
+  return {
+    kind: options.kind ?? 'person',
+    id: options.id ?? 'person-1',
+    tenantId: options.tenantId ?? 'acme',
+    scopes: new Set(options.scopes ?? SCOPES_OF_ROLE.owner),
+  };
 }
 
 /** A person who runs the platform. */

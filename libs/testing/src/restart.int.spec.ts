@@ -30,7 +30,13 @@ beforeAll(async () => {
   const test = await copyTemplate(postgres.adminUrl);
   const url = test.urlOf('billing');
   await migrate({ url, schema: 'billing', directory: folder });
-  database = new Database({ url, schema: 'billing', applicationName: 'spec', createClient: () => ({ $transaction: refuse, $queryRawUnsafe: refuse, $disconnect: async () => {} }), logger });
+  database = new Database({
+    url,
+    schema: 'billing',
+    applicationName: 'spec',
+    createClient: () => ({ $transaction: refuse, $queryRawUnsafe: refuse, $disconnect: async () => {} }),
+    logger,
+  });
   await database.sql.query('create table effects (n int)');
   bus = createEventBus({ kind: 'embedded', url: test.busUrl }, { logger, clientId: 'spec' });
   await bus.ensureTopics(ALL_TOPICS);
@@ -60,28 +66,34 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-it('database, outbox, relay, bus and consumer go on by themselves when PostgreSQL was restarted, and every effect happens once', { timeout: 60_000 }, async () => {
-  const outbox = new Outbox({ source: 'spec', clock: systemClock, ids: systemIds });
-  const committed: number[] = [];
-  let n = 0;
-  const announce = async (): Promise<void> => {
-    const mine = ++n;
-    await database.sqlTransaction(ACROSS_TENANTS, (tx) => outbox.publish(tx, tenantChanged, { id: 'a', slug: 'a', displayName: String(mine), status: 'active' }, { tenant: 'a' }));
-    committed.push(mine);
-  };
-  for (let i = 0; i < 5; i++) await announce();
-  const { port } = postgres;
-  await postgres.stop();
-  await expect(announce()).rejects.toMatchObject({ code: 'service.unavailable' });
-  postgres = await startPostgres({ dataDirectory: path.join(folder, 'postgres'), port });
-  await eventually(() => announce().then(() => true), { timeoutMs: 10_000 });
-  for (let i = 0; i < 5; i++) await announce();
-  await eventually(
-    async () => {
-      const { rows } = await database.sql.query<{ n: number }>('select n from effects order by n');
-      expect(rows.map((row) => row.n)).toEqual(committed);
-      return true;
-    },
-    { timeoutMs: 20_000 },
-  );
-});
+it(
+  'database, outbox, relay, bus and consumer go on by themselves when PostgreSQL was restarted, and every effect happens once',
+  { timeout: 60_000 },
+  async () => {
+    const outbox = new Outbox({ source: 'spec', clock: systemClock, ids: systemIds });
+    const committed: number[] = [];
+    let n = 0;
+    const announce = async (): Promise<void> => {
+      const mine = ++n;
+      await database.sqlTransaction(ACROSS_TENANTS, (tx) =>
+        outbox.publish(tx, tenantChanged, { id: 'a', slug: 'a', displayName: String(mine), status: 'active' }, { tenant: 'a' }),
+      );
+      committed.push(mine);
+    };
+    for (let i = 0; i < 5; i++) await announce();
+    const { port } = postgres;
+    await postgres.stop();
+    await expect(announce()).rejects.toMatchObject({ code: 'service.unavailable' });
+    postgres = await startPostgres({ dataDirectory: path.join(folder, 'postgres'), port });
+    await eventually(() => announce().then(() => true), { timeoutMs: 10_000 });
+    for (let i = 0; i < 5; i++) await announce();
+    await eventually(
+      async () => {
+        const { rows } = await database.sql.query<{ n: number }>('select n from effects order by n');
+        expect(rows.map((row) => row.n)).toEqual(committed);
+        return true;
+      },
+      { timeoutMs: 20_000 },
+    );
+  },
+);

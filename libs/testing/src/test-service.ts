@@ -22,7 +22,11 @@ export interface TestServiceOptions {
 
 export interface GraphAnswer<Data> {
   readonly data?: Data | null;
-  readonly errors?: readonly { readonly message: string; readonly path?: readonly (string | number)[]; readonly extensions: { readonly code: string; readonly field?: string; readonly [name: string]: unknown } }[];
+  readonly errors?: readonly {
+    readonly message: string;
+    readonly path?: readonly (string | number)[];
+    readonly extensions: { readonly code: string; readonly field?: string; readonly [name: string]: unknown };
+  }[];
 }
 
 export interface TestRequest extends RequestInit {
@@ -46,12 +50,20 @@ export interface TestService {
   /** Sends an HTTP request with an internal token. */
   request(path: string, init: TestRequest): Promise<Response>;
   /** Runs a GraphQL document, and gives data and errors as they came. */
-  graphql<Data = Record<string, unknown>>(principal: Principal, document: string, variables?: Record<string, unknown>, caller?: SigningService): Promise<GraphAnswer<Data>>;
+  graphql<Data = Record<string, unknown>>(
+    principal: Principal,
+    document: string,
+    variables?: Record<string, unknown>,
+    caller?: SigningService,
+  ): Promise<GraphAnswer<Data>>;
   close(): Promise<void>;
 }
 
 /** Boots a service as `runService` does, for its int specs. One service for a spec file: GraphQL's decorators are global to a process. */
-export async function startTestService<D extends SettingDefinitions>(definition: ServiceDefinition<D>, options: TestServiceOptions = {}): Promise<TestService> {
+export async function startTestService<D extends SettingDefinitions>(
+  definition: ServiceDefinition<D>,
+  options: TestServiceOptions = {},
+): Promise<TestService> {
   const database = options.database ?? (await freshDatabase());
   const keys = await testSigningKeys();
   const settings = loadSettings(
@@ -66,7 +78,12 @@ export async function startTestService<D extends SettingDefinitions>(definition:
     },
   );
   const service = { name: definition.name, instanceId: `${definition.name}-${randomBytes(4).toString('hex')}` };
-  const logger = createLogger({ service: service.name, instanceId: service.instanceId, level: 'debug', destination: { write: options.onLogLine ?? (() => {}) } });
+  const logger = createLogger({
+    service: service.name,
+    instanceId: service.instanceId,
+    level: 'debug',
+    destination: { write: options.onLogLine ?? (() => {}) },
+  });
   const newBus = (clientId: string): EventBus => createEventBus({ kind: 'embedded', url: database.busUrl }, { logger, clientId });
   const running = await startService(definition, {
     service,

@@ -58,5 +58,6 @@ export const apiKeyIdSchema = z.object({ id: z.string().min(1).max(64) });
 
 /** @throws request.invalid the key would be expired from the start */
 export function checkExpiry(expiresAt: Date | null, now: Date): void {
-  if (expiresAt !== null && expiresAt <= now) throw new AppError('request.invalid', { field: 'input.expiresAt', message: 'input.expiresAt: must be in the future.' });
+  if (expiresAt !== null && expiresAt <= now)
+    throw new AppError('request.invalid', { field: 'input.expiresAt', message: 'input.expiresAt: must be in the future.' });
 }

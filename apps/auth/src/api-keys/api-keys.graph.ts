@@ -7,7 +7,11 @@ const statuses = { ACTIVE: 'active', EXPIRED: 'expired', REVOKED: 'revoked' } as
 registerEnumType(statuses, {
   name: 'ApiKeyStatus',
   description: 'May the key be used?',
-  valuesMap: { ACTIVE: { description: 'Yes.' }, EXPIRED: { description: 'No: its time is over.' }, REVOKED: { description: 'No: somebody ended it.' } },
+  valuesMap: {
+    ACTIVE: { description: 'Yes.' },
+    EXPIRED: { description: 'No: its time is over.' },
+    REVOKED: { description: 'No: somebody ended it.' },
+  },
 });
 
 @ObjectType('ApiKeyLimits', { description: 'How much may be asked for with one key; null means the default of the platform.' })
@@ -63,7 +67,10 @@ export class CreateApiKeyInput {
   @Field(() => String, { description: 'Name for people, 1 to 100 characters.' })
   name!: string;
 
-  @Field(() => [String], { nullable: true, description: `Some of ${API_KEY_SCOPES.join(', ')}; default ${DEFAULT_API_KEY_SCOPES.join(', ')}.` })
+  @Field(() => [String], {
+    nullable: true,
+    description: `Some of ${API_KEY_SCOPES.join(', ')}; default ${DEFAULT_API_KEY_SCOPES.join(', ')}.`,
+  })
   scopes?: string[] | null;
 
   @Field(() => ApiKeyLimitsInput, { nullable: true, description: 'How much may be asked for with it.' })

@@ -22,13 +22,17 @@ const CREATE = `mutation ($input: CreateApiKeyInput!) {
   createApiKey(input: $input) { secret apiKey { id name scopes status expiresAt revokedAt limits { requestsPerMinute maxInFlight } } }
 }`;
 const REVOKE = 'mutation ($id: ID!) { revokeApiKey(input: { id: $id }) { apiKey { id status revokedAt } } }';
-const LIST = 'query ($first: Int, $after: String) { apiKeys(first: $first, after: $after) { nodes { id name status } pageInfo { hasNextPage endCursor } } }';
+const LIST =
+  'query ($first: Int, $after: String) { apiKeys(first: $first, after: $after) { nodes { id name status } pageInfo { hasNextPage endCursor } } }';
 
 interface Created {
   readonly createApiKey: { readonly secret: string; readonly apiKey: { readonly id: string } };
 }
 interface Listed {
-  readonly apiKeys: { readonly nodes: { readonly id: string; readonly name: string; readonly status: string }[]; readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string } };
+  readonly apiKeys: {
+    readonly nodes: { readonly id: string; readonly name: string; readonly status: string }[];
+    readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string };
+  };
 }
 
 async function aKey(principal = operator, input: Record<string, unknown> = {}): Promise<Created['createApiKey']> {
@@ -98,7 +102,7 @@ describe('createApiKey', () => {
     }
   });
 
-  it("fails for a tenant that does not exist, and leaves no event", async () => {
+  it('fails for a tenant that does not exist, and leaves no event', async () => {
     const { errors } = await auth.graphql(aPrincipal({ tenantId: 'ghost' }), CREATE, { input: { name: 'x' } });
     expect(errors).toHaveLength(1);
     expect(await dump()).not.toContain('ghost');
@@ -116,7 +120,7 @@ describe('apiKeys', () => {
     }
     const seen: string[] = [];
     let after: string | undefined;
-    for (let hasNextPage = true; hasNextPage; ) {
+    for (let hasNextPage = true; hasNextPage;) {
       const { data }: { data?: Listed | null } = await auth.graphql<Listed>(one.owner, LIST, { first: 2, after });
       seen.push(...(data?.apiKeys.nodes ?? []).map(({ id }) => id));
       hasNextPage = data?.apiKeys.pageInfo.hasNextPage ?? false;
@@ -129,7 +133,9 @@ describe('apiKeys', () => {
   });
 
   it('need the scope api-keys.read', async () => {
-    expect((await auth.graphql(aPrincipal({ kind: 'api-key', scopes: ['infer'] }), LIST)).errors?.[0]?.extensions.code).toBe('access.forbidden');
+    expect((await auth.graphql(aPrincipal({ kind: 'api-key', scopes: ['infer'] }), LIST)).errors?.[0]?.extensions.code).toBe(
+      'access.forbidden',
+    );
   });
 });
 
@@ -167,9 +173,12 @@ async function dump(): Promise<string> {
   const client = new pg.Client({ connectionString: auth.database.adminUrl });
   await client.connect();
   try {
-    const tables = await client.query<{ name: string }>(`select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname in ('auth', 'bus')`);
+    const tables = await client.query<{ name: string }>(
+      `select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname in ('auth', 'bus')`,
+    );
     let text = '';
-    for (const { name } of tables.rows) text += JSON.stringify((await client.query(`select row_to_json(t)::text as row from ${name} t`)).rows);
+    for (const { name } of tables.rows)
+      text += JSON.stringify((await client.query(`select row_to_json(t)::text as row from ${name} t`)).rows);
     return text;
   } finally {
     await client.end();

@@ -6,7 +6,14 @@ import { PageArgs, pageOf, pageRequest, parseInput, type Connection } from '@wei
 import { CurrentPrincipal } from '@weir/platform/http';
 import { CLOCK } from '@weir/platform/service';
 import { apiKeyIdSchema, createApiKeySchema, statusOf, type ApiKey } from './api-key.ts';
-import { ApiKeyConnection, ApiKeyType, CreateApiKeyInput, CreateApiKeyPayload, RevokeApiKeyInput, RevokeApiKeyPayload } from './api-keys.graph.ts';
+import {
+  ApiKeyConnection,
+  ApiKeyType,
+  CreateApiKeyInput,
+  CreateApiKeyPayload,
+  RevokeApiKeyInput,
+  RevokeApiKeyPayload,
+} from './api-keys.graph.ts';
 import { ApiKeysService } from './api-keys.service.ts';
 import { placeOf } from './api-keys.store.ts';
 
@@ -29,13 +36,19 @@ export class ApiKeysResolver {
   }
 
   @Mutation(() => CreateApiKeyPayload, { description: "Makes an API key for the caller's tenant." })
-  async createApiKey(@CurrentPrincipal() principal: Principal, @Args('input', { description: 'The key.' }) input: CreateApiKeyInput): Promise<CreateApiKeyPayload> {
+  async createApiKey(
+    @CurrentPrincipal() principal: Principal,
+    @Args('input', { description: 'The key.' }) input: CreateApiKeyInput,
+  ): Promise<CreateApiKeyPayload> {
     const { key, secret } = await this.#apiKeys.create(principal, parseInput(createApiKeySchema, input));
     return { apiKey: this.#shown(key), secret };
   }
 
   @Mutation(() => RevokeApiKeyPayload, { description: 'Ends an API key for ever. It is refused everywhere within seconds.' })
-  async revokeApiKey(@CurrentPrincipal() principal: Principal, @Args('input', { description: 'Which key.' }) input: RevokeApiKeyInput): Promise<RevokeApiKeyPayload> {
+  async revokeApiKey(
+    @CurrentPrincipal() principal: Principal,
+    @Args('input', { description: 'Which key.' }) input: RevokeApiKeyInput,
+  ): Promise<RevokeApiKeyPayload> {
     return { apiKey: this.#shown(await this.#apiKeys.revoke(principal, parseInput(apiKeyIdSchema, input).id)) };
   }
 

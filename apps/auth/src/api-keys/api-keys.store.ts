@@ -17,7 +17,11 @@ export async function insertApiKey(tx: AuthTransaction, key: ApiKey): Promise<vo
 /** Newest first; revoked ones too, so that what was done with them can be understood. */
 export async function listApiKeys(tx: AuthTransaction, tenantId: string, page: PageRequest): Promise<ApiKey[]> {
   const after = page.after === null ? {} : behind(page.after);
-  const rows = await tx.apiKeyRow.findMany({ where: { tenantId, ...after }, orderBy: [{ createdAt: 'desc' }, { id: 'desc' }], take: page.take });
+  const rows = await tx.apiKeyRow.findMany({
+    where: { tenantId, ...after },
+    orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
+    take: page.take,
+  });
   return rows.map(toApiKey);
 }
 
@@ -31,7 +35,12 @@ export function placeOf(key: ApiKey): readonly string[] {
  *
  * @throws api_key.not_found  the tenant has no such key
  */
-export async function markRevoked(tx: AuthTransaction, tenantId: string, id: string, now: Date): Promise<{ readonly key: ApiKey; readonly isChanged: boolean }> {
+export async function markRevoked(
+  tx: AuthTransaction,
+  tenantId: string,
+  id: string,
+  now: Date,
+): Promise<{ readonly key: ApiKey; readonly isChanged: boolean }> {
   const [row] = await tx.apiKeyRow.updateManyAndReturn({ where: { tenantId, id, revokedAt: null }, data: { revokedAt: now } });
   if (row !== undefined) return { key: toApiKey(row), isChanged: true };
   const known = await tx.apiKeyRow.findFirst({ where: { tenantId, id } });
@@ -41,6 +50,7 @@ export async function markRevoked(tx: AuthTransaction, tenantId: string, id: str
 
 function behind([createdAt = '', id = '']: readonly string[]): object {
   const moment = new Date(createdAt);
-  if (Number.isNaN(moment.getTime())) throw new AppError('request.invalid', { field: 'after', message: 'after: must be a cursor from an earlier page.' });
+  if (Number.isNaN(moment.getTime()))
+    throw new AppError('request.invalid', { field: 'after', message: 'after: must be a cursor from an earlier page.' });
   return { OR: [{ createdAt: { lt: moment } }, { createdAt: moment, id: { lt: id } }] };
 }

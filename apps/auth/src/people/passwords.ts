@@ -32,7 +32,8 @@ export class Passwords {
   }
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#underWay >= MAX_UNDER_WAY) throw new AppError('service.unavailable', { message: 'Too many sign-ins at once.', retryAfterMs: 1_000 });
+    if (this.#underWay >= MAX_UNDER_WAY)
+      throw new AppError('service.unavailable', { message: 'Too many sign-ins at once.', retryAfterMs: 1_000 });
     this.#underWay++;
     try {
       return await work();

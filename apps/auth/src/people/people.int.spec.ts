@@ -23,7 +23,9 @@ describe('me', () => {
   it('is the person who asks, and nobody when a key asks', async () => {
     const { owner, ownerEmail } = await aTenant(auth, operator);
     expect((await auth.graphql(owner, '{ me { email role } }')).data).toEqual({ me: { email: ownerEmail, role: 'OWNER' } });
-    expect((await auth.graphql(aPrincipal({ ...owner, kind: 'api-key', scopes: ['infer'] }), '{ me { email } }')).data).toEqual({ me: null });
+    expect((await auth.graphql(aPrincipal({ ...owner, kind: 'api-key', scopes: ['infer'] }), '{ me { email } }')).data).toEqual({
+      me: null,
+    });
   });
 
   it("is nobody when the id belongs to another tenant's person", async () => {
@@ -38,16 +40,29 @@ describe('people', () => {
     const [one, other] = [await aTenant(auth, operator), await aTenant(auth, operator)];
     await aPerson(auth, one.owner, 'm@one.example');
     expect((await auth.graphql(one.owner, PEOPLE)).data).toEqual({
-      people: { nodes: [{ email: one.ownerEmail, role: 'OWNER' }, { email: 'm@one.example', role: 'MEMBER' }] },
+      people: {
+        nodes: [
+          { email: one.ownerEmail, role: 'OWNER' },
+          { email: 'm@one.example', role: 'MEMBER' },
+        ],
+      },
     });
     expect((await auth.graphql(other.owner, PEOPLE)).data).toEqual({ people: { nodes: [{ email: other.ownerEmail, role: 'OWNER' }] } });
   });
 
   it('need the scope people.read, and a page of 1 to 100', async () => {
     const { owner } = await aTenant(auth, operator);
-    expect((await auth.graphql(aPrincipal({ kind: 'api-key', scopes: ['infer'] }), PEOPLE)).errors?.[0]?.extensions.code).toBe('access.forbidden');
-    expect((await auth.graphql(owner, '{ people(first: 101) { nodes { id } } }')).errors?.[0]?.extensions).toMatchObject({ code: 'request.invalid', field: 'first' });
-    expect((await auth.graphql(owner, '{ people(after: "x") { nodes { id } } }')).errors?.[0]?.extensions).toMatchObject({ code: 'request.invalid', field: 'after' });
+    expect((await auth.graphql(aPrincipal({ kind: 'api-key', scopes: ['infer'] }), PEOPLE)).errors?.[0]?.extensions.code).toBe(
+      'access.forbidden',
+    );
+    expect((await auth.graphql(owner, '{ people(first: 101) { nodes { id } } }')).errors?.[0]?.extensions).toMatchObject({
+      code: 'request.invalid',
+      field: 'first',
+    });
+    expect((await auth.graphql(owner, '{ people(after: "x") { nodes { id } } }')).errors?.[0]?.extensions).toMatchObject({
+      code: 'request.invalid',
+      field: 'after',
+    });
   });
 });
 
@@ -56,7 +71,10 @@ describe('addPerson', () => {
     const { owner, tenantId } = await aTenant(auth, operator);
     const { data } = await auth.graphql(owner, ADD, { input: { email: ' New@Person.Example ', name: 'Nia', password: PASSWORD } });
     expect(data).toMatchObject({ addPerson: { person: { email: 'new@person.example', name: 'Nia', role: 'MEMBER' } } });
-    expect(await (await signIn(auth, 'NEW@person.example', PASSWORD)).json()).toMatchObject({ tenant: { id: tenantId }, person: { role: 'member' } });
+    expect(await (await signIn(auth, 'NEW@person.example', PASSWORD)).json()).toMatchObject({
+      tenant: { id: tenantId },
+      person: { role: 'member' },
+    });
   });
 
   it('is not for members, nor for keys', async () => {
@@ -79,9 +97,20 @@ describe('addPerson', () => {
   it('makes nobody an operator outside the tenant of the operator, and only operators in it', async () => {
     const { owner } = await aTenant(auth, operator);
     const input = { email: 'climber@one.example', name: 'X', password: PASSWORD };
-    expect((await auth.graphql(owner, ADD, { input: { ...input, role: 'OPERATOR' } })).errors?.[0]?.extensions).toMatchObject({ code: 'request.invalid', field: 'input.role' });
-    await auth.graphql(launcher, `mutation { bootstrapOperator(input: { email: "root@platform.example", name: "Root", password: "${PASSWORD}" }) { isNew } }`, {}, 'weir');
-    expect((await auth.graphql(operator, ADD, { input: { ...input, role: 'MEMBER' } })).errors?.[0]?.extensions).toMatchObject({ code: 'request.invalid', field: 'input.role' });
+    expect((await auth.graphql(owner, ADD, { input: { ...input, role: 'OPERATOR' } })).errors?.[0]?.extensions).toMatchObject({
+      code: 'request.invalid',
+      field: 'input.role',
+    });
+    await auth.graphql(
+      launcher,
+      `mutation { bootstrapOperator(input: { email: "root@platform.example", name: "Root", password: "${PASSWORD}" }) { isNew } }`,
+      {},
+      'weir',
+    );
+    expect((await auth.graphql(operator, ADD, { input: { ...input, role: 'MEMBER' } })).errors?.[0]?.extensions).toMatchObject({
+      code: 'request.invalid',
+      field: 'input.role',
+    });
     expect((await auth.graphql(operator, ADD, { input })).data).toMatchObject({ addPerson: { person: { role: 'OPERATOR' } } });
   });
 

@@ -36,12 +36,20 @@ export class PeopleResolver {
   }
 
   @Mutation(() => AddPersonPayload, { description: "Adds a person to the caller's tenant." })
-  async addPerson(@CurrentPrincipal() principal: Principal, @Args('input', { description: 'The person.' }) input: AddPersonInput): Promise<AddPersonPayload> {
+  async addPerson(
+    @CurrentPrincipal() principal: Principal,
+    @Args('input', { description: 'The person.' }) input: AddPersonInput,
+  ): Promise<AddPersonPayload> {
     return { person: await this.#people.add(principal, parseInput(addPersonSchema, input)) };
   }
 
-  @Mutation(() => RemovePersonPayload, { description: 'Removes a person and ends their sessions. The last one who administers a tenant stays.' })
-  async removePerson(@CurrentPrincipal() principal: Principal, @Args('input', { description: 'Whom.' }) input: RemovePersonInput): Promise<RemovePersonPayload> {
+  @Mutation(() => RemovePersonPayload, {
+    description: 'Removes a person and ends their sessions. The last one who administers a tenant stays.',
+  })
+  async removePerson(
+    @CurrentPrincipal() principal: Principal,
+    @Args('input', { description: 'Whom.' }) input: RemovePersonInput,
+  ): Promise<RemovePersonPayload> {
     const { id } = parseInput(personIdSchema, input);
     await this.#people.remove(principal, id);
     return { id };

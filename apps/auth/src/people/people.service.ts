@@ -97,17 +97,30 @@ export class PeopleService {
    * @param caller the service that asks
    * @throws access.forbidden  somebody else asks, or there is another operator
    */
-  async bootstrapOperator(principal: Principal, caller: string | undefined, input: NewPerson): Promise<{ readonly person: Person; readonly isNew: boolean }> {
-    if (principal.kind !== 'service' || caller !== 'weir') throw new AppError('access.forbidden', { message: 'Only the command line of the platform may do this.' });
+  async bootstrapOperator(
+    principal: Principal,
+    caller: string | undefined,
+    input: NewPerson,
+  ): Promise<{ readonly person: Person; readonly isNew: boolean }> {
+    if (principal.kind !== 'service' || caller !== 'weir')
+      throw new AppError('access.forbidden', { message: 'Only the command line of the platform may do this.' });
     return this.#database.transaction(ACROSS_TENANTS, async (tx) => {
       await tx.$queryRaw`select pg_advisory_xact_lock(hashtextextended('weir.bootstrap-operator', 0)) is null as locked`;
       const operators = await listAdministrators(tx, PLATFORM_TENANT.id);
       const known = operators.find((operator) => operator.email === input.email);
       if (known !== undefined) return { person: known, isNew: false };
-      if (operators.length > 0) throw new AppError('access.forbidden', { message: 'There is an operator already; operators are added by operators.' });
+      if (operators.length > 0)
+        throw new AppError('access.forbidden', { message: 'There is an operator already; operators are added by operators.' });
       const createdAt = new Date(this.#clock.now());
       const tenant: Tenant = { ...PLATFORM_TENANT, status: 'active', createdAt };
-      const person: Person = { id: this.#ids.next(), tenantId: tenant.id, email: input.email, name: input.name, role: 'operator', createdAt };
+      const person: Person = {
+        id: this.#ids.next(),
+        tenantId: tenant.id,
+        email: input.email,
+        name: input.name,
+        role: 'operator',
+        createdAt,
+      };
       await insertTenant(tx, tenant);
       await insertPerson(tx, person, await this.#passwords.hash(input.password), 'input.email');
       await this.#outbox.publish(tx, tenantChanged, { ...PLATFORM_TENANT, status: 'active' }, { tenant: tenant.id });
@@ -118,7 +131,12 @@ export class PeopleService {
   /** Their rows go with the person; what the gateway has to refuse until it expires is announced. */
   async #endSessions(tx: AuthTransaction, person: Person): Promise<void> {
     for (const session of await listLiveSessions(tx, person, new Date(this.#clock.now()))) {
-      await this.#outbox.publish(tx, sessionRevoked, { id: session.id, expiresAt: session.expiresAt.toISOString() }, { tenant: person.tenantId });
+      await this.#outbox.publish(
+        tx,
+        sessionRevoked,
+        { id: session.id, expiresAt: session.expiresAt.toISOString() },
+        { tenant: person.tenantId },
+      );
     }
   }
 }

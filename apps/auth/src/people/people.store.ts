@@ -21,7 +21,12 @@ export async function findPerson(tx: AuthTransaction, tenantId: string, id: stri
 
 /** People in the order of their ids, which is that of their creation. */
 export async function listPeople(tx: AuthTransaction, tenantId: string, page: PageRequest): Promise<Person[]> {
-  const rows = await tx.personRow.findMany({ where: { tenantId, id: { gt: page.after?.[0] ?? '' } }, orderBy: { id: 'asc' }, take: page.take, select: COLUMNS });
+  const rows = await tx.personRow.findMany({
+    where: { tenantId, id: { gt: page.after?.[0] ?? '' } },
+    orderBy: { id: 'asc' },
+    take: page.take,
+    select: COLUMNS,
+  });
   return rows.map(toPerson);
 }
 
@@ -49,7 +54,10 @@ export async function deletePerson(tx: AuthTransaction, tenantId: string, id: st
 }
 
 /** A person as sign-in needs them: with the hash and the state of the tenant. Searches across tenants. */
-export async function findForSignIn(tx: AuthTransaction, email: string): Promise<{ readonly person: Person; readonly passwordHash: string } | null> {
+export async function findForSignIn(
+  tx: AuthTransaction,
+  email: string,
+): Promise<{ readonly person: Person; readonly passwordHash: string } | null> {
   const row = await tx.personRow.findUnique({ where: { email } });
   return row === null ? null : { person: toPerson(row), passwordHash: row.passwordHash };
 }

@@ -41,7 +41,10 @@ export function roleFor(tenantId: string, asked: Role | null | undefined): Role 
   const isPlatform = tenantId === PLATFORM_TENANT_ID;
   const role = asked ?? (isPlatform ? 'operator' : 'member');
   if (isPlatform === (role === 'operator')) return role;
-  throw new AppError('request.invalid', { field: 'input.role', message: `input.role: people of ${isPlatform ? 'the platform are operators' : 'a tenant are owners or members'}.` });
+  throw new AppError('request.invalid', {
+    field: 'input.role',
+    message: `input.role: people of ${isPlatform ? 'the platform are operators' : 'a tenant are owners or members'}.`,
+  });
 }
 
 /** Who administers a tenant; there is always at least one. */

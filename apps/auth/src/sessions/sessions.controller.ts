@@ -31,7 +31,10 @@ export class SessionsController {
   @Post('sign-in')
   @HttpCode(200)
   @UseGuards(PasswordGuard)
-  async signIn(@Req() request: { readonly user: Person }, @Res({ passthrough: true }) reply: FastifyReply): Promise<SignedInBody & { readonly token: string }> {
+  async signIn(
+    @Req() request: { readonly user: Person },
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<SignedInBody & { readonly token: string }> {
     const opened = await this.#sessions.open(request.user);
     this.#setCookie(reply, opened.token, opened.expiresAt);
     return { token: opened.token, ...bodyOf(opened) };

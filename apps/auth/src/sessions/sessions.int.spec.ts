@@ -48,11 +48,17 @@ describe('sign-in', () => {
   it('gives a token that everyone can check with the published keys', async () => {
     const { owner, ownerEmail } = await aTenant(auth, operator);
     const { token } = (await (await signIn(auth, ownerEmail, PASSWORD)).json()) as Opened;
-    const jwks = (await (await auth.request('/.well-known/jwks.json', { principal: anonymous })).json()) as { keys: { kid: string; kty: string }[] };
+    const jwks = (await (await auth.request('/.well-known/jwks.json', { principal: anonymous })).json()) as {
+      keys: { kid: string; kty: string }[];
+    };
     const { keys } = await auth.project({ keys: signingKeyChanged });
     await eventually(() => keys.size === 1);
     for (const keyOf of [(kid: string) => jwks.keys.find((key) => key.kid === kid), (kid: string) => keys.get(kid)?.jwk]) {
-      expect(await verifySessionToken(token, keyOf, clock.now())).toMatchObject({ personId: owner.id, tenantId: owner.tenantId, role: 'owner' });
+      expect(await verifySessionToken(token, keyOf, clock.now())).toMatchObject({
+        personId: owner.id,
+        tenantId: owner.tenantId,
+        role: 'owner',
+      });
     }
     expect(JSON.stringify(jwks)).not.toContain('"d"');
   });
@@ -74,18 +80,32 @@ describe('sign-in', () => {
     ['body.password', { email: 'a@b.example' }],
     ['body.password', { email: 'a@b.example', password: ['x'] }],
   ])('names the field %s that is wrong', async (field, body) => {
-    const response = await auth.request('/auth/sign-in', { principal: anonymous, method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+    const response = await auth.request('/auth/sign-in', {
+      principal: anonymous,
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
     expect(response.status).toBe(400);
     expect(await response.json()).toMatchObject({ error: { code: 'request.invalid', field } });
   });
 
   it('refuses forms, which another site could post', async () => {
-    const response = await auth.request('/auth/sign-in', { principal: anonymous, method: 'POST', body: new URLSearchParams({ email: 'a@b.example', password: PASSWORD }) });
+    const response = await auth.request('/auth/sign-in', {
+      principal: anonymous,
+      method: 'POST',
+      body: new URLSearchParams({ email: 'a@b.example', password: PASSWORD }),
+    });
     expect(response.status).toBe(415);
   });
 
   it('refuses whoever does not come through the gateway', async () => {
-    const response = await auth.request('/auth/sign-in', { principal: null, method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' });
+    const response = await auth.request('/auth/sign-in', {
+      principal: null,
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{}',
+    });
     expect(response.status).toBe(401);
     expect(await response.json()).toMatchObject({ error: { code: 'auth.internal_token' } });
   });
@@ -94,7 +114,9 @@ describe('sign-in', () => {
 describe('guessing', () => {
   it("is stopped for an e-mail address with Retry-After, from wherever it comes; another person's sign-in goes on", async () => {
     const [victim, other] = [await aTenant(auth, operator), await aTenant(auth, operator)];
-    const guesses = await Promise.all(Array.from({ length: ATTEMPTS_PER_EMAIL + 3 }, (_, i) => signIn(auth, victim.ownerEmail, `guess ${i}`, `198.51.100.${i}`)));
+    const guesses = await Promise.all(
+      Array.from({ length: ATTEMPTS_PER_EMAIL + 3 }, (_, i) => signIn(auth, victim.ownerEmail, `guess ${i}`, `198.51.100.${i}`)),
+    );
     expect(guesses.filter(({ status }) => status === 401)).toHaveLength(ATTEMPTS_PER_EMAIL);
     expect(guesses.filter(({ status }) => status === 429)).toHaveLength(3);
     const refused = await signIn(auth, victim.ownerEmail, PASSWORD, '198.51.100.200');
@@ -169,7 +191,9 @@ describe('a session', () => {
   });
 
   it('needs a token that is ours', async () => {
-    expect(await (await auth.request('/auth/session', { principal: anonymous })).json()).toMatchObject({ error: { code: 'auth.required' } });
+    expect(await (await auth.request('/auth/session', { principal: anonymous })).json()).toMatchObject({
+      error: { code: 'auth.required' },
+    });
     const forged = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from('{"sub":"x"}').toString('base64url')}.`;
     expect(await (await withToken('/auth/session', forged)).json()).toMatchObject({ error: { code: 'auth.invalid' } });
   });

@@ -6,5 +6,9 @@ import { SessionsController } from './sessions.controller.ts';
 import { SessionsService } from './sessions.service.ts';
 import { SignInThrottle } from './sign-in-throttle.ts';
 
-@Module({ imports: [PasswordsModule, SigningKeysModule], providers: [SessionsService, SignInThrottle, PasswordStrategy], controllers: [SessionsController] })
+@Module({
+  imports: [PasswordsModule, SigningKeysModule],
+  providers: [SessionsService, SignInThrottle, PasswordStrategy],
+  controllers: [SessionsController],
+})
 export class SessionsModule {}

@@ -87,7 +87,13 @@ export class SessionsService {
       await insertSession(tx, session);
       return found;
     });
-    const token = await this.#signingKeys.sign({ id: session.id, personId: person.id, tenantId: person.tenantId, role: person.role, expiresAtMs: session.expiresAt.getTime() });
+    const token = await this.#signingKeys.sign({
+      id: session.id,
+      personId: person.id,
+      tenantId: person.tenantId,
+      role: person.role,
+      expiresAtMs: session.expiresAt.getTime(),
+    });
     return { token, expiresAt: session.expiresAt, tenant, person };
   }
 
@@ -101,7 +107,8 @@ export class SessionsService {
     const proven = await this.#signingKeys.verify(token);
     return this.#database.transaction(proven.tenantId, async (tx) => {
       const session = await findSession(tx, proven.tenantId, proven.id);
-      const person = session === null || !isLive(session, new Date(this.#clock.now())) ? null : await findPerson(tx, session.tenantId, session.personId);
+      const person =
+        session === null || !isLive(session, new Date(this.#clock.now())) ? null : await findPerson(tx, session.tenantId, session.personId);
       if (session === null || person === null) throw new AppError('auth.invalid', { message: 'The session has ended.' });
       return { expiresAt: session.expiresAt, tenant: await findTenant(tx, session.tenantId), person };
     });

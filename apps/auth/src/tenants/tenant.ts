@@ -16,7 +16,11 @@ export interface Tenant {
 export type TenantStatus = 'active' | 'suspended';
 
 /** The operator's own tenant. It exists from the first operator on and cannot be suspended. */
-export const PLATFORM_TENANT: Pick<Tenant, 'id' | 'slug' | 'displayName'> = { id: PLATFORM_TENANT_ID, slug: PLATFORM_TENANT_ID, displayName: 'Platform' };
+export const PLATFORM_TENANT: Pick<Tenant, 'id' | 'slug' | 'displayName'> = {
+  id: PLATFORM_TENANT_ID,
+  slug: PLATFORM_TENANT_ID,
+  displayName: 'Platform',
+};
 
 const slugSchema = z
   .string()

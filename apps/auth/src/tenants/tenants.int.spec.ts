@@ -14,7 +14,8 @@ afterAll(async () => {
   await auth.close();
 });
 
-const CREATE = 'mutation ($input: CreateTenantInput!) { createTenant(input: $input) { tenant { id slug displayName status } owner { email name role } } }';
+const CREATE =
+  'mutation ($input: CreateTenantInput!) { createTenant(input: $input) { tenant { id slug displayName status } owner { email name role } } }';
 
 function input(slug: string, changes: object = {}): Record<string, unknown> {
   return { input: { slug, displayName: 'Acme', owner: { email: `Owner@${slug}.example`, name: 'Olga', password: PASSWORD }, ...changes } };
@@ -24,7 +25,10 @@ describe('createTenant', () => {
   it('makes a tenant with its owner, and tells everyone', async () => {
     const { data } = await auth.graphql(operator, CREATE, input('acme'));
     expect(data).toMatchObject({
-      createTenant: { tenant: { slug: 'acme', displayName: 'Acme', status: 'ACTIVE' }, owner: { email: 'owner@acme.example', name: 'Olga', role: 'OWNER' } },
+      createTenant: {
+        tenant: { slug: 'acme', displayName: 'Acme', status: 'ACTIVE' },
+        owner: { email: 'owner@acme.example', name: 'Olga', role: 'OWNER' },
+      },
     });
     const { tenants } = await auth.project({ tenants: tenantChanged });
     await eventually(() => [...tenants.values()].some(({ slug, status }) => slug === 'acme' && status === 'active'));
@@ -39,7 +43,11 @@ describe('createTenant', () => {
     await auth.graphql(operator, CREATE, input('taken'));
     const again = await auth.graphql(operator, CREATE, input('taken', { owner: { email: 'x@y.example', name: 'X', password: PASSWORD } }));
     expect(again.errors?.[0]?.extensions).toMatchObject({ code: 'tenant.slug_taken', field: 'input.slug' });
-    const address = await auth.graphql(operator, CREATE, input('free', { owner: { email: 'OWNER@taken.example', name: 'X', password: PASSWORD } }));
+    const address = await auth.graphql(
+      operator,
+      CREATE,
+      input('free', { owner: { email: 'OWNER@taken.example', name: 'X', password: PASSWORD } }),
+    );
     expect(address.errors?.[0]?.extensions).toMatchObject({ code: 'person.email_taken', field: 'input.owner.email' });
     expect((await auth.graphql(operator, CREATE, input('free'))).errors).toBeUndefined();
   });
@@ -80,7 +88,7 @@ describe('tenants', () => {
   it('lists all to an operator, page by page, and none to anyone else', async () => {
     const made = [await aTenant(auth, operator), await aTenant(auth, operator), await aTenant(auth, operator)];
     const seen: string[] = [];
-    for (let page: Page = { hasNextPage: true, endCursor: null }; page.hasNextPage; ) {
+    for (let page: Page = { hasNextPage: true, endCursor: null }; page.hasNextPage;) {
       const { data } = await auth.graphql<{ tenants: { nodes: { id: string }[]; pageInfo: Page } }>(
         operator,
         'query ($after: String) { tenants(first: 2, after: $after) { nodes { id } pageInfo { hasNextPage endCursor } } }',
@@ -108,7 +116,9 @@ describe('suspendTenant', () => {
     const refused = await signIn(auth, ownerEmail, PASSWORD);
     expect(refused.status).toBe(403);
     expect(await refused.json()).toMatchObject({ error: { code: 'access.tenant_suspended' } });
-    expect((await auth.graphql(operator, REACTIVATE, { id: tenantId })).data).toEqual({ reactivateTenant: { tenant: { status: 'ACTIVE' } } });
+    expect((await auth.graphql(operator, REACTIVATE, { id: tenantId })).data).toEqual({
+      reactivateTenant: { tenant: { status: 'ACTIVE' } },
+    });
     await eventually(() => tenants.get(tenantId)?.status === 'active');
     expect((await signIn(auth, ownerEmail, PASSWORD)).status).toBe(200);
   });
@@ -123,7 +133,10 @@ describe('suspendTenant', () => {
 
   it("refuses an unknown tenant and the operator's own", async () => {
     expect((await auth.graphql(operator, SUSPEND, { id: 'nobody' })).errors?.[0]?.extensions.code).toBe('tenant.not_found');
-    expect((await auth.graphql(operator, SUSPEND, { id: 'platform' })).errors?.[0]?.extensions).toMatchObject({ code: 'request.invalid', field: 'input.id' });
+    expect((await auth.graphql(operator, SUSPEND, { id: 'platform' })).errors?.[0]?.extensions).toMatchObject({
+      code: 'request.invalid',
+      field: 'input.id',
+    });
   });
 });
 
@@ -142,12 +155,17 @@ describe('bootstrapOperator', () => {
   });
 
   it('makes one operator however often and however simultaneously it is asked, and no second one', async () => {
-    const answers = await Promise.all(Array.from({ length: 4 }, () => auth.graphql<{ bootstrapOperator: { isNew: boolean } }>(launcher, BOOTSTRAP, first, 'weir')));
+    const answers = await Promise.all(
+      Array.from({ length: 4 }, () => auth.graphql<{ bootstrapOperator: { isNew: boolean } }>(launcher, BOOTSTRAP, first, 'weir')),
+    );
     expect(answers.flatMap(({ errors }) => errors ?? [])).toEqual([]);
     expect(answers.filter(({ data }) => data?.bootstrapOperator.isNew)).toHaveLength(1);
     expect(answers[0]?.data).toMatchObject({ bootstrapOperator: { person: { email: 'root@platform.example', role: 'OPERATOR' } } });
     const second = await auth.graphql(launcher, BOOTSTRAP, { input: { ...first.input, email: 'second@platform.example' } }, 'weir');
     expect(second.errors?.[0]?.extensions.code).toBe('access.forbidden');
-    expect(await (await signIn(auth, 'root@platform.example', PASSWORD)).json()).toMatchObject({ tenant: { id: 'platform' }, person: { role: 'operator' } });
+    expect(await (await signIn(auth, 'root@platform.example', PASSWORD)).json()).toMatchObject({
+      tenant: { id: 'platform' },
+      person: { role: 'operator' },
+    });
   });
 });

@@ -36,17 +36,26 @@ export class TenantsResolver {
   }
 
   @Mutation(() => CreateTenantPayload, { description: 'Makes a tenant with its first owner. For operators.' })
-  createTenant(@CurrentPrincipal() principal: Principal, @Args('input', { description: 'The tenant.' }) input: CreateTenantInput): Promise<CreateTenantPayload> {
+  createTenant(
+    @CurrentPrincipal() principal: Principal,
+    @Args('input', { description: 'The tenant.' }) input: CreateTenantInput,
+  ): Promise<CreateTenantPayload> {
     return this.#tenants.create(principal, parseInput(createTenantSchema, input));
   }
 
   @Mutation(() => SuspendTenantPayload, { description: "Refuses everything that the tenant's people and keys ask for. For operators." })
-  async suspendTenant(@CurrentPrincipal() principal: Principal, @Args('input', { description: 'Which tenant.' }) input: SuspendTenantInput): Promise<SuspendTenantPayload> {
+  async suspendTenant(
+    @CurrentPrincipal() principal: Principal,
+    @Args('input', { description: 'Which tenant.' }) input: SuspendTenantInput,
+  ): Promise<SuspendTenantPayload> {
     return { tenant: await this.#tenants.suspend(principal, parseInput(tenantIdSchema, input).id) };
   }
 
   @Mutation(() => ReactivateTenantPayload, { description: 'Lets a suspended tenant use the platform again. For operators.' })
-  async reactivateTenant(@CurrentPrincipal() principal: Principal, @Args('input', { description: 'Which tenant.' }) input: ReactivateTenantInput): Promise<ReactivateTenantPayload> {
+  async reactivateTenant(
+    @CurrentPrincipal() principal: Principal,
+    @Args('input', { description: 'Which tenant.' }) input: ReactivateTenantInput,
+  ): Promise<ReactivateTenantPayload> {
     return { tenant: await this.#tenants.reactivate(principal, parseInput(tenantIdSchema, input).id) };
   }
 }

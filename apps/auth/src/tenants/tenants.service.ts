@@ -64,7 +64,14 @@ export class TenantsService {
     const passwordHash = await this.#passwords.hash(input.owner.password);
     const createdAt = new Date(this.#clock.now());
     const tenant: Tenant = { id: this.#ids.next(), slug: input.slug, displayName: input.displayName, status: 'active', createdAt };
-    const owner: Person = { id: this.#ids.next(), tenantId: tenant.id, email: input.owner.email, name: input.owner.name, role: 'owner', createdAt };
+    const owner: Person = {
+      id: this.#ids.next(),
+      tenantId: tenant.id,
+      email: input.owner.email,
+      name: input.owner.name,
+      role: 'owner',
+      createdAt,
+    };
     return this.#database.transaction(ACROSS_TENANTS, async (tx) => {
       await insertTenant(tx, tenant);
       await insertPerson(tx, owner, passwordHash, 'input.owner.email');
@@ -81,7 +88,8 @@ export class TenantsService {
    * @throws tenant.not_found
    */
   async suspend(principal: Principal, id: string): Promise<Tenant> {
-    if (id === PLATFORM_TENANT_ID) throw new AppError('request.invalid', { field: 'input.id', message: "input.id: the operator's own tenant cannot be suspended." });
+    if (id === PLATFORM_TENANT_ID)
+      throw new AppError('request.invalid', { field: 'input.id', message: "input.id: the operator's own tenant cannot be suspended." });
     return this.#setStatus(principal, id, 'suspended');
   }
 

@@ -31,11 +31,25 @@ export function connectionConfig(options: ConnectionOptions): pg.ClientConfig {
 }
 
 /** Codes of Node's and Prisma's errors that mean: the server is not there, or the connection broke. */
-const CONNECTION_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028']);
+const CONNECTION_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'P1001',
+  'P1002',
+  'P1008',
+  'P1017',
+  'P2024',
+  'P2028',
+]);
 /** SQLSTATE classes and codes: connection exceptions, too many connections, an administrator's shutdown, a crash, a start that is not done. */
 const CONNECTION_STATES = /^(08|53300|57P0[123]|25P03)/;
 /** What `pg` and Prisma's adapter say without a code. */
-const CONNECTION_MESSAGES = /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error|server has closed the connection|can't reach database server|connection timeout/i;
+const CONNECTION_MESSAGES =
+  /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error|server has closed the connection|can't reach database server|connection timeout/i;
 
 /** Does the error mean that the database is away, rather than that the statement is wrong? */
 export function isConnectionError(error: unknown): boolean {
@@ -48,7 +62,9 @@ export function isConnectionError(error: unknown): boolean {
 
 /** Says `service.unavailable` where the database is away; every other error stays as it is. */
 export function asUnavailable(error: unknown): unknown {
-  return !(error instanceof AppError) && isConnectionError(error) ? new AppError('service.unavailable', { message: 'The database does not answer.', cause: error }) : error;
+  return !(error instanceof AppError) && isConnectionError(error)
+    ? new AppError('service.unavailable', { message: 'The database does not answer.', cause: error })
+    : error;
 }
 
 /** Runs `work` with a connection of its own and closes it. */

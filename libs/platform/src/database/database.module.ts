@@ -1,4 +1,12 @@
-import { Inject, Injectable, Module, type BeforeApplicationShutdown, type DynamicModule, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  Module,
+  type BeforeApplicationShutdown,
+  type DynamicModule,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+} from '@nestjs/common';
 import type { PrismaPg } from '@prisma/adapter-pg';
 import type { Clock, Ids } from '@weir/kernel';
 import type { EventBus } from '../bus/event-bus.ts';
@@ -25,7 +33,12 @@ class DatabaseLifecycle implements OnApplicationBootstrap, BeforeApplicationShut
   readonly #database: Database;
   readonly #relay: OutboxRelay;
 
-  constructor(@Inject(Database) database: Database, @Inject(OutboxRelay) relay: OutboxRelay, @Inject(Outbox) outbox: Outbox, @Inject(Readiness) readiness: Readiness) {
+  constructor(
+    @Inject(Database) database: Database,
+    @Inject(OutboxRelay) relay: OutboxRelay,
+    @Inject(Outbox) outbox: Outbox,
+    @Inject(Readiness) readiness: Readiness,
+  ) {
     this.#database = database;
     this.#relay = relay;
     readiness.add('database', () => database.isHealthy());
@@ -64,7 +77,13 @@ export class DatabaseModule {
             if (url === undefined) throw new SettingsError(['WEIR_DATABASE_URL: must be set for a service that keeps state']);
             const applied = await migrate({ url, schema: options.service });
             if (applied.length > 0) logger.info({ applied }, 'database migrated');
-            return new Database({ url, schema: options.service, applicationName: `weir ${service.instanceId}`, createClient: options.createClient, logger });
+            return new Database({
+              url,
+              schema: options.service,
+              applicationName: `weir ${service.instanceId}`,
+              createClient: options.createClient,
+              logger,
+            });
           },
         },
         {
@@ -75,7 +94,8 @@ export class DatabaseModule {
         {
           provide: OutboxRelay,
           inject: [Database, EVENT_BUS, LOGGER, METRICS],
-          useFactory: (database: Database, bus: EventBus, logger: Logger, metrics: Registry) => new OutboxRelay({ database, bus, logger, metrics }),
+          useFactory: (database: Database, bus: EventBus, logger: Logger, metrics: Registry) =>
+            new OutboxRelay({ database, bus, logger, metrics }),
         },
         DatabaseLifecycle,
       ],

@@ -37,7 +37,12 @@ function aTenant(slug: string, n: number): TenantState {
 }
 
 function event(slug: string, n: number): { key: string; value: string | null; headers?: Readonly<Record<string, string>> } {
-  return toRecord(tenantChanged, aTenant(slug, n), { id: systemIds.next(), source: 'spec', tenant: slug, occurredAt: new Date(systemClock.now()).toISOString() });
+  return toRecord(tenantChanged, aTenant(slug, n), {
+    id: systemIds.next(),
+    source: 'spec',
+    tenant: slug,
+    occurredAt: new Date(systemClock.now()).toISOString(),
+  });
 }
 
 const keepEffects = on(tenantChanged, async (events, tx) => {
@@ -57,7 +62,10 @@ async function effects(): Promise<number[]> {
 
 describe('a consumer', () => {
   it('makes the effect of every event once and in order', async () => {
-    await bus.send('auth.tenants', [1, 2, 3].map((n) => event('a', n)));
+    await bus.send(
+      'auth.tenants',
+      [1, 2, 3].map((n) => event('a', n)),
+    );
     await consume(keepEffects);
     await bus.send('auth.tenants', [event('a', 4)]);
     await vi.waitFor(async () => expect(await effects()).toEqual([1, 2, 3, 4]), { timeout: 10_000 });
@@ -65,7 +73,14 @@ describe('a consumer', () => {
 
   it('passes over a delivery that comes again, also when it overlaps with new records', async () => {
     const consumer = new EventConsumer({ group: 'metering', bus, database, logger, handlers: [keepEffects] });
-    const records = [1, 2, 3].map((n): BusRecord => ({ topic: 'auth.tenants', partition: 0, offset: n, timestampMs: 0, headers: {}, ...event('a', n) }));
+    const records = [1, 2, 3].map((n): BusRecord => ({
+      topic: 'auth.tenants',
+      partition: 0,
+      offset: n,
+      timestampMs: 0,
+      headers: {},
+      ...event('a', n),
+    }));
     const [first, second, third] = records as [BusRecord, BusRecord, BusRecord];
     await consumer.handle({ topic: 'auth.tenants', partition: 0, records: [first, second] });
     await consumer.handle({ topic: 'auth.tenants', partition: 0, records: [first, second] });

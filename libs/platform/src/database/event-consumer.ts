@@ -25,21 +25,32 @@ export interface RecordHandler {
  * Everything that `handle` writes through `tx` commits together with the offset, so it happens exactly once.
  * `tx` sees the rows of all tenants.
  */
-export function on<T>(definition: EventDefinition<T>, handle: (events: readonly ConsumedEvent<T>[], tx: pg.PoolClient) => Promise<void>): RecordHandler {
+export function on<T>(
+  definition: EventDefinition<T>,
+  handle: (events: readonly ConsumedEvent<T>[], tx: pg.PoolClient) => Promise<void>,
+): RecordHandler {
   return {
     topic: definition.topic,
     type: definition.type,
     isTombstone: false,
     apply: (records, tx) =>
       handle(
-        records.map((record) => ({ ...parseRecord(definition, record), key: record.key, partition: record.partition, offset: record.offset })),
+        records.map((record) => ({
+          ...parseRecord(definition, record),
+          key: record.key,
+          partition: record.partition,
+          offset: record.offset,
+        })),
         tx,
       ),
   };
 }
 
 /** Handles tombstones: the keys that were removed from the projection that carries this event. */
-export function onRemoved<T>(definition: EventDefinition<T>, handle: (keys: readonly string[], tx: pg.PoolClient) => Promise<void>): RecordHandler {
+export function onRemoved<T>(
+  definition: EventDefinition<T>,
+  handle: (keys: readonly string[], tx: pg.PoolClient) => Promise<void>,
+): RecordHandler {
   return {
     topic: definition.topic,
     type: definition.type,
@@ -100,11 +111,18 @@ export class EventConsumer {
       const fresh = batch.records.filter((record) => record.offset >= nextOffset);
       const last = fresh.at(-1);
       if (last === undefined) {
-        this.#options.logger.debug({ topic: batch.topic, partition: batch.partition, records: batch.records.length }, 'a delivery that was handled before');
+        this.#options.logger.debug(
+          { topic: batch.topic, partition: batch.partition, records: batch.records.length },
+          'a delivery that was handled before',
+        );
         return;
       }
       for (const { handler, records } of this.#runs(fresh)) await handler.apply(records, tx);
-      await tx.query('update inbox_offsets set next_offset = $3 where topic = $1 and partition = $2', [batch.topic, batch.partition, last.offset + 1]);
+      await tx.query('update inbox_offsets set next_offset = $3 where topic = $1 and partition = $2', [
+        batch.topic,
+        batch.partition,
+        last.offset + 1,
+      ]);
     });
   }
 
@@ -126,7 +144,10 @@ export class EventConsumer {
     // A tombstone of a foreign client may carry no type: it is for whoever reads the topic's tombstones.
     const type = isTombstone ? record.headers[EVENT_TYPE_HEADER] : eventTypeOf(record);
     return this.#options.handlers.find(
-      (handler) => handler.topic === record.topic && handler.isTombstone === isTombstone && (handler.type === type || (isTombstone && type === undefined)),
+      (handler) =>
+        handler.topic === record.topic &&
+        handler.isTombstone === isTombstone &&
+        (handler.type === type || (isTombstone && type === undefined)),
     );
   }
 }

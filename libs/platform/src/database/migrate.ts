@@ -48,7 +48,9 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
     await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`weir.migrate.${options.schema}`]);
     const schema = await client.query('select from pg_namespace where nspname = $1', [options.schema]);
     if (schema.rowCount === 0) throw new Error(`the schema ${options.schema} does not exist: prepare the database first`);
-    await client.query('create table if not exists _migration (name text primary key, sha256 text not null, applied_at timestamptz not null default now())');
+    await client.query(
+      'create table if not exists _migration (name text primary key, sha256 text not null, applied_at timestamptz not null default now())',
+    );
     const { rows } = await client.query<{ name: string; sha256: string }>('select name, sha256 from _migration');
     const applied = await applyMissing(client, options.schema, migrations, new Map(rows.map((row) => [row.name, row.sha256])));
     await client.query('commit');
@@ -56,17 +58,25 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
   });
 }
 
-async function applyMissing(client: pg.Client, schema: string, migrations: readonly Migration[], seen: ReadonlyMap<string, string>): Promise<string[]> {
+async function applyMissing(
+  client: pg.Client,
+  schema: string,
+  migrations: readonly Migration[],
+  seen: ReadonlyMap<string, string>,
+): Promise<string[]> {
   const applied: string[] = [];
   for (const { name, sql } of migrations) {
     const digest = createHash('sha256').update(sql).digest('hex');
     const known = seen.get(name);
     if (known === digest) continue;
-    if (known !== undefined) throw new Error(`the migration ${schema}/${name} was edited after it was applied: restore it and write a new one`);
+    if (known !== undefined)
+      throw new Error(`the migration ${schema}/${name} was edited after it was applied: restore it and write a new one`);
     try {
       await client.query(sql);
     } catch (error) {
-      throw new Error(`the migration ${schema}/${name} failed: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      throw new Error(`the migration ${schema}/${name} failed: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      });
     }
     await client.query('insert into _migration (name, sha256) values ($1, $2)', [name, digest]);
     applied.push(name);

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ALL_TOPICS, tenantChanged } from '@weir/contracts';
 import { systemClock, systemIds } from '@weir/kernel';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { createEventBus, parseRecord, type BusRecord, type EventBus } from '../bus/index.ts';
 import { createLogger, createMetrics } from '../telemetry/index.ts';
 import { ACROSS_TENANTS, Database } from './database.ts';
@@ -44,7 +44,9 @@ afterAll(async () => {
 });
 
 function announce(database: Database, key: string, n: number): Promise<void> {
-  return database.sqlTransaction(ACROSS_TENANTS, (tx) => outbox.publish(tx, tenantChanged, { id: key, slug: key, displayName: String(n), status: 'active' }, { tenant: key }));
+  return database.sqlTransaction(ACROSS_TENANTS, (tx) =>
+    outbox.publish(tx, tenantChanged, { id: key, slug: key, displayName: String(n), status: 'active' }, { tenant: key }),
+  );
 }
 
 /** Everything that is on the topic now, in order. */
@@ -75,7 +77,9 @@ describe('events that were committed', () => {
     await relay.stop();
     const records = await sentTo(bus);
     expect(numbersOf(records, 'a')).toEqual([1, 2, 3]);
-    expect(records.filter((record) => record.key === 'b')).toMatchObject([{ value: null, headers: { 'event-type': 'auth.tenant.changed.v1' } }]);
+    expect(records.filter((record) => record.key === 'b')).toMatchObject([
+      { value: null, headers: { 'event-type': 'auth.tenant.changed.v1' } },
+    ]);
   });
 
   it('do not exist when the transaction did not commit', async () => {

@@ -1,4 +1,3 @@
-import pg from 'pg';
 import { BackOff, pause, RECONNECT_BACK_OFF } from '../bus/back-off.ts';
 import type { EventBus, NewRecord } from '../bus/event-bus.ts';
 import { Gauge, type Logger, type Registry } from '../telemetry/index.ts';
@@ -54,8 +53,16 @@ export class OutboxRelay {
     this.#options = options;
     if (options.metrics === undefined) return;
     const registers = [options.metrics];
-    this.#pending = new Gauge({ name: 'weir_outbox_pending_rows', help: `Events that are committed but not yet on the bus (at most ${COUNTED_ROWS} are counted)`, registers });
-    this.#oldest = new Gauge({ name: 'weir_outbox_oldest_seconds', help: 'Age of the oldest event that is not yet on the bus; 0 when there is none', registers });
+    this.#pending = new Gauge({
+      name: 'weir_outbox_pending_rows',
+      help: `Events that are committed but not yet on the bus (at most ${COUNTED_ROWS} are counted)`,
+      registers,
+    });
+    this.#oldest = new Gauge({
+      name: 'weir_outbox_oldest_seconds',
+      help: 'Age of the oldest event that is not yet on the bus; 0 when there is none',
+      registers,
+    });
   }
 
   start(): void {
@@ -91,7 +98,10 @@ export class OutboxRelay {
         // Back-off is not cut short by wake-ups: while the bus is away each commit would try again.
         waitMs = backOff.nextMs();
         // Told once: an outage of an hour is one line, not two thousand.
-        this.#options.logger[isFailing ? 'debug' : 'warn']({ err: error }, 'events cannot be brought to the bus now; they stay in the outbox');
+        this.#options.logger[isFailing ? 'debug' : 'warn'](
+          { err: error },
+          'events cannot be brought to the bus now; they stay in the outbox',
+        );
         isFailing = true;
         await pause(waitMs, this.#stopping.signal);
         continue;
@@ -133,7 +143,9 @@ export class OutboxRelay {
   /** Topics go side by side, each in order. A topic that fails keeps its rows; the others' are done. */
   async #send(rows: readonly PendingRow[]): Promise<{ readonly sentIds: readonly string[]; readonly failure: unknown }> {
     const topics = [...Map.groupBy(rows, (row) => row.topic)];
-    const results = await Promise.allSettled(topics.map(([topic, its]) => this.#options.bus.send(topic, its.map(toNewRecord), { timeoutMs: SEND_TIMEOUT_MS })));
+    const results = await Promise.allSettled(
+      topics.map(([topic, its]) => this.#options.bus.send(topic, its.map(toNewRecord), { timeoutMs: SEND_TIMEOUT_MS })),
+    );
     const rejected = results.find((result) => result.status === 'rejected');
     return {
       sentIds: topics.flatMap(([, its], index) => (results[index]?.status === 'fulfilled' ? its.map((row) => row.id) : [])),

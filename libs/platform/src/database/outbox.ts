@@ -61,7 +61,14 @@ export class Outbox {
 
   /** Removes a key from a projection when the transaction commits: a tombstone. */
   async remove<T>(tx: OutboxTransaction, definition: EventDefinition<T>, key: string, options: PublishOptions): Promise<void> {
-    await this.#write(tx, toRow(definition.topic, { key, value: null, headers: { [EVENT_TYPE_HEADER]: definition.type, ...traceHeader(options.traceparent ?? currentTraceparent()) } }));
+    await this.#write(
+      tx,
+      toRow(definition.topic, {
+        key,
+        value: null,
+        headers: { [EVENT_TYPE_HEADER]: definition.type, ...traceHeader(options.traceparent ?? currentTraceparent()) },
+      }),
+    );
   }
 
   /** The row of an event, for a service that writes state and outbox in one statement; it calls `OutboxRelay.wake` after it. */

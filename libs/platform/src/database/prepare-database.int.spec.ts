@@ -53,7 +53,9 @@ describe('a prepared database', () => {
   it('refuses a role that is mightier than a service may be', async () => {
     const name = `${database.name}_mighty`;
     await queryOnce(database.adminUrl, `create role ${name} superuser`);
-    await expect(prepareDatabase(database.adminUrl, { services: [name], passwords: { [name]: 'x' }, busPassword: 'test-bus' })).rejects.toThrow(/would undo the separation/);
+    await expect(
+      prepareDatabase(database.adminUrl, { services: [name], passwords: { [name]: 'x' }, busPassword: 'test-bus' }),
+    ).rejects.toThrow(/would undo the separation/);
   });
 
   it('can be prepared by hand from the script', async () => {

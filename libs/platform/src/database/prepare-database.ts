@@ -28,14 +28,23 @@ const RACE_STATES = new Set(['XX000', '23505', '42710', '40001', '40P01']);
  * @throws Error  a role of that name exists and has privileges that would undo the separation (superuser, bypassing row-level security)
  */
 export async function prepareDatabase(adminUrl: string, options: PrepareDatabaseOptions): Promise<void> {
-  const roles = [...options.services.map((name) => ({ name, password: passwordOf(options, name) })), { name: BUS_ROLE, password: options.busPassword }];
+  const roles = [
+    ...options.services.map((name) => ({ name, password: passwordOf(options, name) })),
+    { name: BUS_ROLE, password: options.busPassword },
+  ];
   for (const { name } of roles) {
     if (!NAME_PATTERN.test(name)) throw new Error(`${name} cannot be the name of a role: use lower-case letters, digits and _`);
   }
   for (let attempt = 1; ; attempt++) {
     try {
-      await withClient({ connectionString: adminUrl, connectionTimeoutMillis: CONNECT_TIMEOUT_MS, statement_timeout: 30_000, application_name: 'weir prepare' }, (client) =>
-        prepare(client, roles),
+      await withClient(
+        {
+          connectionString: adminUrl,
+          connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+          statement_timeout: 30_000,
+          application_name: 'weir prepare',
+        },
+        (client) => prepare(client, roles),
       );
       return;
     } catch (error) {
@@ -77,7 +86,8 @@ async function prepare(client: pg.Client, roles: readonly { readonly name: strin
     [names],
   );
   const mighty = known.rows.find((row) => row.is_too_mighty);
-  if (mighty !== undefined) throw new Error(`the role ${mighty.name} exists with privileges that would undo the separation of services; rename or drop it`);
+  if (mighty !== undefined)
+    throw new Error(`the role ${mighty.name} exists with privileges that would undo the separation of services; rename or drop it`);
   for (const { name, password } of roles) {
     if (!known.rows.some((row) => row.name === name)) await client.query(`create role ${pg.escapeIdentifier(name)}`);
     for (const statement of roleStatements(name, password)) await client.query(statement);

@@ -20,7 +20,10 @@ relay.start();
 for (;;) {
   await database.sqlTransaction(ACROSS_TENANTS, async (tx) => {
     for (const key of ['a', 'b', 'c']) {
-      const { rows } = await tx.query<{ n: number }>('insert into written (key, n) select $1, coalesce(max(n), 0) + 1 from written where key = $1 returning n', [key]);
+      const { rows } = await tx.query<{ n: number }>(
+        'insert into written (key, n) select $1, coalesce(max(n), 0) + 1 from written where key = $1 returning n',
+        [key],
+      );
       await outbox.publish(tx, tenantChanged, { id: key, slug: key, displayName: String(rows[0]?.n), status: 'active' }, { tenant: key });
     }
   });
