@@ -29,6 +29,9 @@ export async function start(context: StartContext): Promise<void> {
       '--fresh does not empty a PostgreSQL of your own (WEIR_DATABASE_ADMIN_URL): drop its schemas yourself, then delete the folder of WEIR_HOME.',
     );
   }
+  if (settings.bus === 'kafka' && settings.kafkaBrokers === undefined) {
+    throw new StartError('WEIR_BUS is kafka: name its brokers in WEIR_KAFKA_BROKERS, such as WEIR_KAFKA_BROKERS=127.0.0.1:9092.');
+  }
   makeHome(home);
   const unlock = lockHome(home.lockFile, home.folder);
   try {
@@ -72,6 +75,9 @@ async function runUntilStopped(context: StartContext, beganMs: number): Promise<
   terminal.line(`Weir has stopped${settings.databaseAdminUrl === undefined ? '; the next start finds all data again' : ''}.`);
 }
 
+/** npm passes Ctrl-C on to us although the terminal has sent it already; that is no second Ctrl-C. */
+const SAME_SIGNAL_MS = 700;
+
 /** Ctrl-C, SIGTERM, SIGHUP, the end of the process that started us, or something that cannot be kept running. */
 class StopRequest {
   failure: StartError | null = null;
@@ -80,6 +86,7 @@ class StopRequest {
   readonly #abort = new AbortController();
   readonly #handlers: (() => void)[] = [];
   #force: () => Promise<void> = async () => undefined;
+  #askedAtMs = 0;
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal;
@@ -122,9 +129,11 @@ class StopRequest {
 
   #ask(): void {
     if (!this.#abort.signal.aborted) {
+      this.#askedAtMs = Date.now();
       this.#abort.abort();
       return;
     }
+    if (Date.now() - this.#askedAtMs < SAME_SIGNAL_MS) return;
     this.#terminal.line('Stopping at once.');
     void this.#force().finally(() => process.exit(130));
   }

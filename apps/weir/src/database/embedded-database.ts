@@ -19,7 +19,8 @@ export class EmbeddedDatabase {
   readonly #policy = new RestartPolicy();
   #server: RunningPostgres | null = null;
   #restart: NodeJS.Timeout | undefined;
-  #restarting: Promise<void> = Promise.resolve();
+  /** The start that is under way or was the last; never rejects. */
+  #launching: Promise<unknown> = Promise.resolve();
   #isWanted = false;
   #startedAtMs = 0;
 
@@ -34,14 +35,16 @@ export class EmbeddedDatabase {
   /** @returns connection string of the superuser @throws Error with one sentence why it cannot start */
   async start(): Promise<string> {
     this.#isWanted = true;
-    const server = await this.#launch();
-    return server.adminUrl;
+    const launched = this.#launch();
+    this.#launching = launched.catch(() => undefined);
+    return (await launched).adminUrl;
   }
 
   async stop(): Promise<void> {
     this.#isWanted = false;
     clearTimeout(this.#restart);
-    await this.#restarting;
+    // What is just starting is stopped when it has started.
+    await this.#launching;
     await this.#server?.stop();
     this.#server = null;
     this.#options.log.close();
@@ -73,7 +76,7 @@ export class EmbeddedDatabase {
     }
     this.#options.onRestart(reason, verdict.delayMs);
     this.#restart = setTimeout(() => {
-      this.#restarting = this.#launch().then(
+      this.#launching = this.#launch().then(
         () => this.#options.onRestarted(),
         (error: unknown) => this.#died(error instanceof Error ? error.message : String(error)),
       );

@@ -210,7 +210,14 @@ export class Platform {
       [...this.#processes].map(([name, process]) => [name, { pid: process.pid, url: this.#addresses?.urlOf(name) }]),
     );
     const content = { pid: process.pid, url: this.#addresses?.publicUrl, postgresql: { pid: this.#database?.pid ?? null }, services };
-    writeFileSync(this.#parts.home.runFile, `${JSON.stringify(content, null, 2)}\n`);
+    try {
+      writeFileSync(this.#parts.home.runFile, `${JSON.stringify(content, null, 2)}\n`);
+    } catch (error) {
+      // It only informs; a disk that is full by now must not stop the platform.
+      this.#parts.terminal.line(
+        `${this.#parts.home.runFile} cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)}).`,
+      );
+    }
   }
 }
 

@@ -1,7 +1,5 @@
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { request } from 'undici';
-import { z } from 'zod';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StartError } from '../start-error.ts';
 import { STEP_TIMEOUT_MS, type PlatformApi } from './api.ts';
@@ -15,39 +13,29 @@ const MODEL_READY_TIMEOUT_MS = 120_000;
 /** A new key is known to the gateway within moments; after this it is refused for good. */
 const KEY_KNOWN_TIMEOUT_MS = 15_000;
 
-const weirFileSchema = z.looseObject({
-  task: z.string(),
-  displayName: z.string(),
-  description: z.string(),
-  licence: z.string().optional(),
-});
-
-/** Uploads the starter models and publishes a version of each, owned by the platform and open to every tenant with a plan. */
+/**
+ * Uploads the starter models and publishes a version of each, owned by the platform and open to every tenant with a plan.
+ * What describes them stands in their packages.
+ */
 export async function ensureModels(api: PlatformApi, operator: string, root: string, signal: AbortSignal): Promise<void> {
   for (const model of DEMONSTRATION.models) {
     const folder = path.join(root, model.folder);
     const files = packageFilesIn(folder);
-    const { task, displayName, description, licence } = weirFileSchema.parse(
-      JSON.parse(readFileSync(path.join(folder, 'weir.json'), 'utf8')),
-    );
     for (const file of files) await whileItPasses(STEP_TIMEOUT_MS, signal, () => api.putArtifact(file.sha256, file.localPath));
+    // What the model does and is called stands in its weir.json. The same files again change nothing.
     await whileItPasses(STEP_TIMEOUT_MS, signal, async () => {
       try {
         await api.public(operator, 'mutation ($input: PublishModelVersionInput!) { publishModelVersion(input: $input) { __typename } }', {
           input: {
-            model: model.name,
+            name: model.name,
             version: model.version,
             alias: 'production',
             visibility: 'PUBLIC',
-            task,
-            displayName,
-            description,
-            licence,
             files: files.map((file) => ({ path: file.path, sha256: file.sha256, sizeBytes: file.sizeBytes })),
           },
         });
       } catch (error) {
-        // Published by a start that was interrupted afterwards.
+        // This version is there from an earlier release of the project, with other files.
         if (!(error instanceof GraphError && error.code === 'model.version_exists')) throw error;
       }
     });
