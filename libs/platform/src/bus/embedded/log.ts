@@ -136,7 +136,12 @@ export class Log {
   async append(topic: string, records: readonly NewRecord[], withinMs: number): Promise<void> {
     const { isCompacted, partitionIds } = await this.topic(topic);
     // One JSON text: to write arrays of text, the driver scans every value three times in JavaScript.
-    const rows = records.map(({ key, value, headers = {} }) => ({ p: partitionIds[partitionOf(key, partitionIds.length)], k: key, v: value, h: headers }));
+    const rows = records.map(({ key, value, headers = {} }) => ({
+      p: partitionIds[partitionOf(key, partitionIds.length)],
+      k: key,
+      v: value,
+      h: headers,
+    }));
     await this.query('bus.append', 'select bus.append($1, $2, $3)', [JSON.stringify(rows), isCompacted, Math.max(1, Math.round(withinMs))]);
   }
 
