@@ -9,6 +9,7 @@ import { currentTraceparent, type Logger } from '@weir/platform/telemetry';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { GatewaySettings } from '../settings.ts';
 import { Authenticator } from './authenticator.ts';
+import { isSameOrigin } from './credentials.ts';
 
 /** Sign-in forms are small. */
 const MAX_BODY_BYTES = 65_536;
@@ -74,6 +75,9 @@ export class AuthForwarding implements OnModuleInit {
 
   async #forward(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     if (!isPlainPath(request.url)) throw new AppError('request.not_found');
+    // Another site's page must not sign its visitor in or out.
+    if (request.method !== 'GET' && request.method !== 'HEAD' && !isSameOrigin(request.raw))
+      throw new AppError('access.forbidden', { message: 'This works only from our own pages.' });
     const token = await this.signer.sign(await this.#principalOf(request), 'auth');
     const { requestId } = requestContext(request);
     return reply.from(request.url, {

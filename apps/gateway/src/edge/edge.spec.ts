@@ -145,6 +145,14 @@ test('a caller who is known goes on as that principal, and the public keys are s
   expect(seen[1]?.url).toBe('/.well-known/jwks.json');
 });
 
+test("another site's page cannot sign its visitor in or out, our own can", async () => {
+  const outcome = async (headers: Record<string, string>): Promise<number> =>
+    (await fetch(`${url}/auth/sign-out`, { method: 'POST', headers })).status;
+  expect([await outcome({ origin: 'https://evil.example' }), await outcome({ origin: 'null' })]).toEqual([403, 403]);
+  expect(seen).toEqual([]);
+  expect([await outcome({ origin: url }), await outcome({})]).toEqual([201, 201]);
+});
+
 test('no path leads out of what auth serves here', async () => {
   for (const path of [
     '/auth/%2e%2e/graphql',
