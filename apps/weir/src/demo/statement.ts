@@ -50,12 +50,34 @@ const INVOICE = `query {
   invoices(first: 1) {
     nodes {
       periodStart periodEnd
-      lines { model meter quantity amount { amount currency } }
-      subtotal { amount currency }
+      currency
+      lines { model meter quantity amount }
       total { amount currency }
+      payable { amount currency }
     }
   }
 }`;
+
+/** An invoice as the graph shows it. */
+interface InvoiceAnswer {
+  readonly periodStart: string;
+  readonly periodEnd: string;
+  readonly currency: string;
+  readonly lines: readonly { readonly model: string; readonly meter: string; readonly quantity: string; readonly amount: string }[];
+  /** Exact. */
+  readonly total: Money;
+  readonly payable: Money;
+}
+
+function invoiceOf({ periodStart, periodEnd, currency, lines, total, payable }: InvoiceAnswer): Invoice {
+  return {
+    periodStart,
+    periodEnd,
+    lines: lines.map((line) => ({ ...line, amount: { amount: line.amount, currency } })),
+    subtotal: total,
+    total: payable,
+  };
+}
 
 const USAGE = `query ($filter: UsageFilter!, $after: String) {
   usage(filter: $filter, groupBy: [MODEL, METER], first: 100, after: $after) {
@@ -71,9 +93,10 @@ const RECEIPT = `query ($id: ID!) {
 
 /** Reads the open invoice and the ledger's sums of its period. */
 export async function readStatement(url: string, owner: string): Promise<Statement> {
-  const { invoices } = await query<{ invoices: { nodes: Invoice[] } }>(url, owner, INVOICE);
-  const invoice = invoices.nodes[0];
-  if (invoice === undefined) throw new StartError('The tenant has no invoice preview: it has no subscription.');
+  const { invoices } = await query<{ invoices: { nodes: InvoiceAnswer[] } }>(url, owner, INVOICE);
+  const answer = invoices.nodes[0];
+  if (answer === undefined) throw new StartError('The tenant has no invoice preview: it has no subscription.');
+  const invoice = invoiceOf(answer);
   const usage: UsageLine[] = [];
   let calls = 0;
   let after: string | undefined;
