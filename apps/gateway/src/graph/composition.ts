@@ -32,7 +32,6 @@ export function composeGraph(subgraphs: readonly Subgraph[], local: GraphQLSchem
   const parts = subgraphs.map(({ service, sdl, executor }) => ({ service, schema: buildSchema(sdl), executor }));
   const conflicts = conflictsOf([...parts, { service: 'gateway', schema: local }]);
   if (conflicts.length > 0) throw new Error(`the subgraphs do not fit together:\n${conflicts.join('\n')}`);
-  if (parts.length === 0) return local;
   const remote = stitchSchemas({ subschemas: parts.map(({ schema, executor }) => ({ schema, executor })) });
   return mergeSchemas({ schemas: [remote, local] });
 }

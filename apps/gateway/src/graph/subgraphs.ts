@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { InternalTokenSigner } from '@weir/access';
 import { subgraphFile } from '@weir/platform/graphql';
@@ -18,37 +18,29 @@ export const SUBGRAPH_SERVICES = Object.keys(ADDRESS_OF) as readonly SubgraphSer
 @Injectable()
 export class Subgraphs implements OnApplicationShutdown {
   readonly #clients = new Map<SubgraphService, SubgraphClient>();
-  readonly #logger: Logger;
 
   constructor(
     @Inject(SETTINGS) settings: Pick<GatewaySettings, (typeof ADDRESS_OF)[SubgraphService]>,
     @Inject(TOKEN_SIGNER) signer: InternalTokenSigner,
     @Inject(LOGGER) logger: Logger,
   ) {
-    this.#logger = logger;
     for (const service of SUBGRAPH_SERVICES)
       this.#clients.set(service, new SubgraphClient({ service, url: settings[ADDRESS_OF[service]], signer, logger }));
   }
 
   /** The whole graph: the committed SDL of the services, and the gateway's own schema. */
   compose(local: GraphQLSchema): GraphQLSchema {
-    const subgraphs = [...this.#clients].flatMap(([service, client]) => {
-      const sdl = sdlOf(service);
-      if (sdl === null) {
-        this.#logger.warn({ subgraph: service }, 'the SDL of the subgraph is missing, its fields are left out');
-        return [];
-      }
-      return [{ service, sdl, executor: client.execute.bind(client) }];
-    });
-    return composeGraph(subgraphs, local);
+    return composeGraph(
+      [...this.#clients].map(([service, client]) => ({
+        service,
+        sdl: readFileSync(subgraphFile(service), 'utf8'),
+        executor: client.execute.bind(client),
+      })),
+      local,
+    );
   }
 
   async onApplicationShutdown(): Promise<void> {
     await Promise.all([...this.#clients.values()].map((client) => client.close()));
   }
-}
-
-function sdlOf(service: string): string | null {
-  const file = subgraphFile(service);
-  return existsSync(file) ? readFileSync(file, 'utf8') : null;
 }

@@ -11,7 +11,10 @@ export class InferResolver {
   constructor(@Inject(InferenceService) private readonly inference: InferenceService) {}
 
   @Mutation(() => InferPayload, { description: 'Calls a model. The answer is sent when its usage is recorded.' })
-  async infer(@Args('input', { type: () => InferInput }) input: InferInput, @Context() context: EdgeGraphContext): Promise<InferPayload> {
+  async infer(
+    @Args('input', { type: () => InferInput, description: 'The call.' }) input: InferInput,
+    @Context() context: EdgeGraphContext,
+  ): Promise<InferPayload> {
     if (context.principal === undefined) throw new AppError('auth.required');
     const answer = await this.inference.infer({
       principal: context.principal,
