@@ -5,11 +5,17 @@ import { eventually } from '../harness/eventually.ts';
 import { aText } from '../harness/platform-client.ts';
 import { RunningPlatform } from '../harness/running-platform.ts';
 
+declare module 'vitest' {
+  interface ProvidedContext {
+    kafkaBrokers: string;
+  }
+}
+
 describe('the whole platform on Apache Kafka', () => {
   let platform: RunningPlatform;
 
   beforeAll(async () => {
-    platform = await RunningPlatform.start({ environment: { WEIR_BUS: 'kafka', WEIR_KAFKA_BROKERS: inject('kafkaBrokers').join(',') } });
+    platform = await RunningPlatform.start({ environment: { WEIR_BUS: 'kafka', WEIR_KAFKA_BROKERS: inject('kafkaBrokers') } });
   });
   afterAll(() => platform.stop());
 
