@@ -86,8 +86,14 @@ export class VersionsService {
 
   #assertMayPublish(principal: Principal, { name, visibility }: PublishModelVersion): void {
     const isForEveryone = isOperator(principal) && principal.tenantId === PLATFORM_TENANT_ID;
-    if (isForEveryone && !name.includes('/')) return;
-    if (!isForEveryone && visibility === 'public')
+    if (isForEveryone) {
+      if (!name.includes('/')) return;
+      throw new AppError('access.forbidden', {
+        field: 'input.name',
+        message: 'input.name: operators publish under plain names, without a slash.',
+      });
+    }
+    if (visibility === 'public')
       throw new AppError('access.forbidden', {
         field: 'input.visibility',
         message: 'input.visibility: only operators publish models for every tenant.',
