@@ -1,4 +1,5 @@
 import { ask, QUESTIONS, type AnsweredCall } from '../demo/demonstration-calls.ts';
+import { meterName } from '../demo/reconciliation.ts';
 import { readStatement, untilBilled } from '../demo/statement.ts';
 import { signIn } from '../seed/api.ts';
 import { readDemoCredentials, type DemoCredentials } from '../seed/demo-credentials.ts';
@@ -35,7 +36,10 @@ export async function demo({ home, root, terminal }: DemoContext): Promise<void>
       `${question.model} was shown ${question.shown} and answered ${best?.label} (${((best?.score ?? 0) * 100).toFixed(1)} %) in ${call.latencyMs.toFixed(0)} ms.`,
     );
     terminal.line(
-      `  used ${call.usage.map((part) => `${part.quantity} ${part.meter}`).join(', ')}; cost ${call.cost.amount} ${call.cost.currency}; receipt ${call.receiptId}`,
+      `  used ${call.usage
+        .filter((part) => part.quantity !== '0')
+        .map((part) => `${part.quantity} ${meterName(part.meter)}`)
+        .join(', ')}; cost ${call.cost.amount} ${call.cost.currency}; receipt ${call.receiptId}`,
     );
     if (best?.label !== question.expected) throw new StartError(`${question.model} should have answered ${question.expected}.`);
   }
@@ -50,13 +54,13 @@ export async function demo({ home, root, terminal }: DemoContext): Promise<void>
     terminal.line(`  ${receipt.id}  ${receipt.model.padEnd(10)} ${receipt.cost.amount} ${receipt.cost.currency}`);
   terminal.line();
   terminal.line(`Usage since ${statement.invoice.periodStart.slice(0, 10)}, by the ledger, and the invoice preview that contains it:`);
-  for (const line of statement.invoice.lines) {
+  for (const line of statement.invoice.lines.filter((line) => line.quantity !== '0')) {
     terminal.line(
-      `  ${line.model.padEnd(10)} ${line.meter.padEnd(13)} ${line.quantity.padStart(8)}  → ${line.amount.amount} ${line.amount.currency}`,
+      `  ${line.model.padEnd(10)} ${line.meter.padEnd(13)} ${line.quantity.padStart(8)}  → ${line.amount} ${statement.invoice.currency}`,
     );
   }
   terminal.line(
-    `  payable so far: ${statement.invoice.total.amount} ${statement.invoice.total.currency} (exactly ${statement.invoice.subtotal.amount})`,
+    `  payable so far: ${statement.invoice.payable.amount} ${statement.invoice.payable.currency} (exactly ${statement.invoice.total.amount})`,
   );
   terminal.line();
   terminal.line('Everything adds up: answers, receipts, ledger and invoice agree to the last digit.');

@@ -20,7 +20,7 @@ function aStatement(
   calls: number,
   quantity: string,
   amount: string,
-  changes: { subtotal?: string; total?: string; billed?: string } = {},
+  changes: { total?: string; payable?: string; billed?: string } = {},
 ): Statement {
   return {
     calls,
@@ -28,9 +28,10 @@ function aStatement(
     invoice: {
       periodStart: '2026-03-01T00:00:00.000Z',
       periodEnd: '2026-04-01T00:00:00.000Z',
-      lines: [{ model: 'sentiment', meter: 'input-tokens', quantity, amount: EUR(changes.billed ?? amount) }],
-      subtotal: EUR(changes.subtotal ?? changes.billed ?? amount),
-      total: EUR(changes.total ?? '0.01'),
+      lines: [{ model: 'sentiment', meter: 'input-tokens', quantity, amount: changes.billed ?? amount }],
+      currency: 'EUR',
+      total: EUR(changes.total ?? changes.billed ?? amount),
+      payable: EUR(changes.payable ?? '0.01'),
     },
   };
 }
@@ -58,8 +59,8 @@ describe('the demonstration', () => {
       [receipt],
       'the ledger has a cost of 0.0068, the invoice 0.0067',
     ],
-    ['the lines do not sum to the subtotal', aStatement(5, '40', '0.0068', { subtotal: '0.0069' }), [receipt], 'its subtotal is 0.0069'],
-    ['the total is not the rounded subtotal', aStatement(5, '40', '0.0068', { total: '0.02' }), [receipt], 'the total is 0.02'],
+    ['the lines do not sum to the total', aStatement(5, '40', '0.0068', { total: '0.0069' }), [receipt], 'its total is 0.0069'],
+    ['what is to be paid is not the rounded total', aStatement(5, '40', '0.0068', { payable: '0.02' }), [receipt], '0.02 is to be paid'],
   ])('notices when %s', (_, statement, receipts, sentence) => {
     expect(differences(before, statement, [call], receipts).join('; ')).toContain(sentence);
   });

@@ -55,16 +55,15 @@ function ofInvoice({ usage, invoice }: Statement): string[] {
     const used = usage.filter((line) => `${line.model} ${meterName(line.meter)}` === key);
     const billed = invoice.lines.filter((line) => `${line.model} ${meterName(line.meter)}` === key);
     const quantities = [sumDecimals(used.map((line) => line.quantity)), sumDecimals(billed.map((line) => line.quantity))] as const;
-    const amounts = [sumDecimals(used.map((line) => line.cost.amount)), sumDecimals(billed.map((line) => line.amount.amount))] as const;
+    const amounts = [sumDecimals(used.map((line) => line.cost.amount)), sumDecimals(billed.map((line) => line.amount))] as const;
     if (!equal(...quantities)) found.push(`${key}: the ledger has ${quantities[0]} units, the invoice ${quantities[1]}`);
     if (!equal(...amounts)) found.push(`${key}: the ledger has a cost of ${amounts[0]}, the invoice ${amounts[1]}`);
   }
-  const sum = sumDecimals(invoice.lines.map((line) => line.amount.amount));
-  if (!equal(sum, invoice.subtotal.amount))
-    found.push(`the lines of the invoice sum to ${sum}, its subtotal is ${invoice.subtotal.amount}`);
-  const payable = roundToPayable(invoice.subtotal);
-  if (!equal(payable.amount, invoice.total.amount))
-    found.push(`the subtotal rounds to ${payable.amount}, the total is ${invoice.total.amount}`);
+  const sum = sumDecimals(invoice.lines.map((line) => line.amount));
+  if (!equal(sum, invoice.total.amount)) found.push(`the lines of the invoice sum to ${sum}, its total is ${invoice.total.amount}`);
+  const payable = roundToPayable(invoice.total);
+  if (!equal(payable.amount, invoice.payable.amount))
+    found.push(`the total rounds to ${payable.amount}, ${invoice.payable.amount} is to be paid`);
   return found;
 }
 
@@ -75,5 +74,5 @@ function quantityIn(statement: Statement, model: string, meter: string): string 
 const equal = (a: string, b: string): boolean => new Decimal(a).equals(b);
 
 /** The gateway's enum says INPUT_TOKENS for what the ledger calls input-tokens. */
-const meterName = (meter: string): string => meter.toLowerCase().replaceAll('_', '-');
+export const meterName = (meter: string): string => meter.toLowerCase().replaceAll('_', '-');
 const sameMeter = (a: string, b: string): boolean => meterName(a) === meterName(b);

@@ -19,17 +19,19 @@ export interface InvoiceLine {
   readonly model: string;
   readonly meter: string;
   readonly quantity: string;
-  readonly amount: Money;
+  /** In the invoice's currency, exact. */
+  readonly amount: string;
 }
 
 export interface Invoice {
   readonly periodStart: string;
   readonly periodEnd: string;
+  readonly currency: string;
   readonly lines: readonly InvoiceLine[];
   /** Sum of the lines, exact. */
-  readonly subtotal: Money;
-  /** As it can be paid. */
   readonly total: Money;
+  /** The total as it can be paid. */
+  readonly payable: Money;
 }
 
 /** What the ledger and the invoice say at one moment. */
@@ -49,35 +51,13 @@ export interface Receipt {
 const INVOICE = `query {
   invoices(first: 1) {
     nodes {
-      periodStart periodEnd
-      currency
+      periodStart periodEnd currency
       lines { model meter quantity amount }
       total { amount currency }
       payable { amount currency }
     }
   }
 }`;
-
-/** An invoice as the graph shows it. */
-interface InvoiceAnswer {
-  readonly periodStart: string;
-  readonly periodEnd: string;
-  readonly currency: string;
-  readonly lines: readonly { readonly model: string; readonly meter: string; readonly quantity: string; readonly amount: string }[];
-  /** Exact. */
-  readonly total: Money;
-  readonly payable: Money;
-}
-
-function invoiceOf({ periodStart, periodEnd, currency, lines, total, payable }: InvoiceAnswer): Invoice {
-  return {
-    periodStart,
-    periodEnd,
-    lines: lines.map((line) => ({ ...line, amount: { amount: line.amount, currency } })),
-    subtotal: total,
-    total: payable,
-  };
-}
 
 const USAGE = `query ($filter: UsageFilter!, $after: String) {
   usage(filter: $filter, groupBy: [MODEL, METER], first: 100, after: $after) {
@@ -93,10 +73,9 @@ const RECEIPT = `query ($id: ID!) {
 
 /** Reads the open invoice and the ledger's sums of its period. */
 export async function readStatement(url: string, owner: string): Promise<Statement> {
-  const { invoices } = await query<{ invoices: { nodes: InvoiceAnswer[] } }>(url, owner, INVOICE);
-  const answer = invoices.nodes[0];
-  if (answer === undefined) throw new StartError('The tenant has no invoice preview: it has no subscription.');
-  const invoice = invoiceOf(answer);
+  const { invoices } = await query<{ invoices: { nodes: Invoice[] } }>(url, owner, INVOICE);
+  const invoice = invoices.nodes[0];
+  if (invoice === undefined) throw new StartError('The tenant has no invoice preview: it has no subscription.');
   const usage: UsageLine[] = [];
   let calls = 0;
   let after: string | undefined;

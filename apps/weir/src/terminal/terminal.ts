@@ -9,6 +9,11 @@ export class Terminal {
     out.on('error', () => undefined);
   }
 
+  /** Is somebody watching a terminal, where a line can tick? */
+  get isInteractive(): boolean {
+    return this.#out.isTTY;
+  }
+
   /** A line that stays. */
   line(text = ''): void {
     this.#clearStatus();
@@ -32,12 +37,17 @@ export class Terminal {
   }
 }
 
-/** Shows since when `work` runs, once a second, until it ends; `what` is asked anew each time. */
+/** Without a terminal a line now and then is enough to see that it lives. */
+const PLAIN_INTERVAL_MS = 15_000;
+
+/** Shows since when `work` runs, once a second on a terminal, until it ends; `what` is asked anew each time. */
 export async function withTicking<T>(terminal: Terminal, what: () => string, work: Promise<T>): Promise<T> {
   const began = Date.now();
-  const show = (): void => terminal.status(`  … ${what()} (${Math.round((Date.now() - began) / 1000)} s)`);
-  show();
-  const timer = setInterval(show, 1_000);
+  const text = (): string => `  … ${what()} (${Math.round((Date.now() - began) / 1000)} s)`;
+  terminal.status(text());
+  const timer = terminal.isInteractive
+    ? setInterval(() => terminal.status(text()), 1_000)
+    : setInterval(() => terminal.line(text()), PLAIN_INTERVAL_MS);
   try {
     return await work;
   } finally {
