@@ -3,15 +3,15 @@ import { systemIds } from '@weir/kernel';
 import type { EventBus } from '@weir/platform/bus';
 import { ACROSS_TENANTS, Database, migrate, parseRecord } from '@weir/platform/database';
 import { createLogger, createMetrics } from '@weir/platform/telemetry';
-import { freshDatabase, TestClock } from '@weir/testing';
+import { freshDatabase, TestClock, type TestDatabase } from '@weir/testing';
 import { PrismaClient } from '../generated/prisma/client.ts';
 import { LedgerConsumer } from '../ledger/ledger.consumer.ts';
 import { LedgerStore } from '../ledger/ledger.store.ts';
 import { ReconciliationStore } from '../ledger/reconciliation.store.ts';
 
-/** Metering's ledger on a database of its own, without the service around it. */
-export async function openLedger() {
-  const testDatabase = await freshDatabase();
+/** Metering's ledger without the service around it, by default on a database of its own. */
+export async function openLedger(given?: TestDatabase) {
+  const testDatabase = given ?? (await freshDatabase());
   const url = testDatabase.urlOf('metering');
   await migrate({ url, schema: 'metering' });
   const logger = createLogger({ service: 'metering', instanceId: 'spec', level: 'silent' });

@@ -1,0 +1,39 @@
+import { systemIds } from '@weir/kernel';
+import { createEventBus } from '@weir/platform/bus';
+import { Database, migrate, Outbox } from '@weir/platform/database';
+import { createLogger } from '@weir/platform/telemetry';
+import { TestClock, type TestDatabase } from '@weir/testing';
+import { PrismaClient } from '../generated/prisma/client.ts';
+import { InvoicesService } from '../invoices/invoices.service.ts';
+import { PlansService } from '../plans/plans.service.ts';
+import { PlansStore } from '../plans/plans.store.ts';
+import { UsageSumsStore } from '../usage/usage-sums.store.ts';
+import { UsageConsumer } from '../usage/usage.consumer.ts';
+
+/** Billing's use cases without the service around them; batches of totals are handed to `consumer`. */
+export async function openBilling(testDatabase: TestDatabase, clock = new TestClock()) {
+  const url = testDatabase.urlOf('billing');
+  await migrate({ url, schema: 'billing' });
+  const logger = createLogger({ service: 'billing', instanceId: 'spec', level: 'silent' });
+  const database = new Database({
+    url,
+    schema: 'billing',
+    applicationName: 'spec',
+    createClient: (adapter) => new PrismaClient({ adapter }),
+    logger,
+  });
+  const plansStore = new PlansStore(database);
+  const sums = new UsageSumsStore(database);
+  const plans = new PlansService(plansStore, database, new Outbox({ source: 'billing-spec', clock, ids: systemIds }), clock, systemIds);
+  const bus = createEventBus({ kind: 'embedded', url: testDatabase.busUrl }, { logger, clientId: 'spec' });
+  const { consumer } = new UsageConsumer(plansStore, sums, bus, database, logger);
+  return {
+    plans,
+    invoices: new InvoicesService(sums, plansStore, clock),
+    consumer,
+    close: async () => {
+      await bus.close();
+      await database.close();
+    },
+  };
+}
