@@ -21,7 +21,15 @@ function aStoreThatCannotTake(eventId: string, code: string) {
 function aConsumer(store: Pick<ReturnType<typeof aStoreThatCannotTake>, 'record'>) {
   const bus: Pick<EventBus, 'subscribe'> = { subscribe: () => Promise.reject(new Error('the spec hands batches over itself')) };
   const logger = createLogger({ service: 'metering', instanceId: 'spec', level: 'silent' });
-  return new LedgerConsumer(store, bus, logger, new TestClock(), countingIds(), { name: 'metering', instanceId: 'spec' }, createMetrics('metering'));
+  return new LedgerConsumer(
+    store,
+    bus,
+    logger,
+    new TestClock(),
+    countingIds(),
+    { name: 'metering', instanceId: 'spec' },
+    createMetrics('metering'),
+  );
 }
 
 describe('a value that the database cannot store', () => {
@@ -29,7 +37,9 @@ describe('a value that the database cannot store', () => {
     const events = [aUsageEvent(), aUsageEvent(), aUsageEvent()] as const;
     const store = aStoreThatCannotTake(events[1].id, '22P02');
     const batch = batchOf(events);
-    await expect(aConsumer(store).handle(batch)).rejects.toThrow(expect.objectContaining({ name: 'PoisonRecordError', record: batch.records[1] }));
+    await expect(aConsumer(store).handle(batch)).rejects.toThrow(
+      expect.objectContaining({ name: 'PoisonRecordError', record: batch.records[1] }),
+    );
     expect(store.recorded).toEqual([events[0].id]);
   });
 
