@@ -228,6 +228,16 @@ describe('receipts', () => {
     });
   });
 
+  it('keep every digit of the cost', async () => {
+    const amount = `1234567890123456789.${'0'.repeat(20)}1234567890123456789`;
+    await send([aUsageEvent({ tenantId: 'umbrella', receiptId: 'r-long', cost: { amount, currency: 'EUR' } })]);
+    await isRecorded('umbrella', 1);
+    const { data } = await service.graphql(aPrincipal({ tenantId: 'umbrella' }), RECEIPT, { id: 'r-long' });
+    expect(data).toMatchObject({ receipt: { cost: { amount } } });
+    const { totals } = await usage({ filter: { from: '2026-03-01T00:00:00Z' } }, aPrincipal({ tenantId: 'umbrella' }));
+    expect(totals.costs).toEqual([{ amount, currency: 'EUR' }]);
+  });
+
   it('of another tenant, and of no call, are not found', async () => {
     for (const [principal, id] of [
       [acme, 'r-globex'],

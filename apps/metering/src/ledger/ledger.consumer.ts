@@ -12,8 +12,8 @@ import {
 } from '@weir/platform/bus';
 import { CLOCK, EVENT_BUS, IDS, LOGGER, METRICS, SERVICE, type ServiceIdentity } from '@weir/platform/service';
 import { Counter, currentTraceparent, type Logger, type Registry } from '@weir/platform/telemetry';
-import { hourlyTotalsOf, ledgerEntryOf, refusal } from './ledger-entry.ts';
-import { LedgerStore, type PositionedEntry } from './ledger.store.ts';
+import { hourlyTotalsOf, ledgerEntryOf, refusal, type LedgerEntry } from './ledger-entry.ts';
+import { LedgerStore } from './ledger.store.ts';
 
 /** The consumer group; its dead letters go to `metering.dead`. */
 export const METERING_GROUP = 'metering';
@@ -111,12 +111,12 @@ export class LedgerConsumer implements OnApplicationBootstrap, BeforeApplication
 }
 
 /** The entry for a record; null for a record that is not a call. */
-function entryOf(record: BusRecord): PositionedEntry | null {
+function entryOf(record: BusRecord): LedgerEntry | null {
   if (eventTypeOf(record) !== usageRecorded.type) return null;
   const event = parseRecord(usageRecorded, record);
   const reason = refusal(event);
   if (reason !== null) throw new PoisonRecordError(record, reason);
-  return { ...ledgerEntryOf(event), offset: record.offset };
+  return ledgerEntryOf(event);
 }
 
 /** SQLSTATE class 22: the value itself is what PostgreSQL will not take. */

@@ -92,6 +92,12 @@ describe('recording calls', () => {
     expect((await ledger.announced()).map(({ data }) => data.calls)).toEqual([1, 1, 2, 2]);
   });
 
+  it('passes over nothing when the bus was exchanged for one whose offsets begin anew', async () => {
+    await ledger.consumer.handle(batchOf([aUsageEvent(), aUsageEvent()], 1000));
+    await ledger.consumer.handle(batchOf([aUsageEvent()], 0));
+    expect(await counts()).toMatchObject({ calls: 3, nextOffsets: [1002] });
+  });
+
   it('keeps calls apart that have the same event id but another source or tenant', async () => {
     const event = aUsageEvent();
     const others = [

@@ -2,28 +2,25 @@
  * The one statement that records a batch of calls: ledger, sums of three grains, hourly totals with their revision, the
  * events that tell of them, and the position in the topic. All or nothing, and nothing twice:
  *
- * - `position` locks this partition's row, so a consumer that lost the partition and does not know it yet waits, then
- *   finds that its records have been done;
- * - `recorded` returns only calls that were not in the ledger; everything after it is made of those alone, so an event
- *   that comes again at another offset changes nothing either;
- * - every upsert goes through its rows in the order of their key, so that two statements which touch the same rows
- *   (partitions share none, but a repair may) lock them in the same order and cannot deadlock.
+ * - `recorded` returns only calls that were not in the ledger (by tenant, source and event id); everything after it is made
+ *   of those alone. So a batch that is delivered again, an event that its producer sent twice, and a consumer that lost its
+ *   partition and does not know it yet change nothing. The position decides nothing: were the bus exchanged for another,
+ *   whose offsets begin anew, nothing would be passed over;
+ * - every write goes through its rows in the order of their key, so that two statements which touch the same rows lock
+ *   them in the same order and cannot deadlock.
  *
- * Parameters: 1 entries as JSON (with the `offset` of each), 2 topic, 3 partition, 4 offset behind the batch,
+ * Parameters: 1 entries as JSON, 2 topic, 3 partition, 4 offset behind the batch,
  * 5 ids for the announcements, 6 source of the announcements, 7 now, 8 traceparent or null.
  */
 export const RECORD_CALLS = `
-with position as materialized (
-  select next_offset from inbox_offsets where topic = $2 and partition = $3 for update
-), recorded as (
+with recorded as (
   insert into ledger (tenant_id, source, event_id, receipt_id, occurred_at, principal_kind, principal_id, model_id, model, version_id, version,
     surface, quantities, price_list_id, currency, cost, latency_ms)
   select "tenantId", "source", "eventId", "receiptId", "occurredAt", "principalKind", "principalId", "modelId", "model", "versionId", "version",
     "surface", "quantities", "priceListId", "currency", "cost", "latencyMs"
-  from json_to_recordset($1::json) as entry("offset" bigint, "tenantId" text, "source" text, "eventId" text, "receiptId" text, "occurredAt" timestamptz,
+  from json_to_recordset($1::json) as entry("tenantId" text, "source" text, "eventId" text, "receiptId" text, "occurredAt" timestamptz,
     "principalKind" text, "principalId" text, "modelId" text, "model" text, "versionId" text, "version" text, "surface" text, "quantities" jsonb,
     "priceListId" text, "currency" text, "cost" numeric, "latencyMs" double precision)
-  where "offset" >= coalesce((select next_offset from position), 0)
   order by "tenantId", "source", "eventId"
   on conflict (tenant_id, source, event_id) do nothing
   returning *

@@ -3,18 +3,13 @@ import { ACROSS_TENANTS, Database, OutboxRelay } from '@weir/platform/database';
 import type { LedgerEntry } from './ledger-entry.ts';
 import { RECORD_CALLS } from './ledger.statement.ts';
 
-/** An entry, and the offset of the record that it came in. */
-export interface PositionedEntry extends LedgerEntry {
-  readonly offset: number;
-}
-
 /** Calls of one partition, in order. */
 export interface LedgerBatch {
   readonly topic: string;
   readonly partition: number;
   /** The offset behind the last record that was read, also when that record was not a call. */
   readonly nextOffset: number;
-  readonly entries: readonly PositionedEntry[];
+  readonly entries: readonly LedgerEntry[];
 }
 
 /** What the events that a batch gives rise to say about themselves. */
