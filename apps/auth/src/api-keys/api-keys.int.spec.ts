@@ -3,7 +3,7 @@ import { apiKeyChanged } from '@weir/contracts';
 import { anOperator, aPrincipal, eventually, TestClock, type TestService } from '@weir/testing';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { aPerson, aTenant, startAuth } from '../spec-auth.ts';
+import { aPerson, aTenant, startAuth } from '../auth.fixture.ts';
 
 let auth: TestService;
 const operator = anOperator();

@@ -2,7 +2,7 @@ import { SESSION_COOKIE, verifySessionToken } from '@weir/access';
 import { sessionRevoked, signingKeyChanged } from '@weir/contracts';
 import { anOperator, eventually, TestClock, type TestService } from '@weir/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { anonymous, aPerson, aTenant, PASSWORD, signIn, startAuth } from '../spec-auth.ts';
+import { anonymous, aPerson, aTenant, PASSWORD, signIn, startAuth } from '../auth.fixture.ts';
 import { ATTEMPTS_PER_ADDRESS, ATTEMPTS_PER_EMAIL } from './sign-in-throttle.ts';
 
 interface Opened {

@@ -1,6 +1,6 @@
 import { anOperator, freshDatabase } from '@weir/testing';
 import { expect, it } from 'vitest';
-import { anonymous, aTenant, PASSWORD, signIn, startAuth } from '../spec-auth.ts';
+import { anonymous, aTenant, PASSWORD, signIn, startAuth } from '../auth.fixture.ts';
 
 it('a session outlives a restart of auth, and there is still one key', async () => {
   const database = await freshDatabase();

@@ -1,7 +1,7 @@
 import { tenantChanged } from '@weir/contracts';
 import { anOperator, aPrincipal, eventually, type TestService } from '@weir/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { aTenant, launcher, PASSWORD, signIn, startAuth } from '../spec-auth.ts';
+import { aTenant, launcher, PASSWORD, signIn, startAuth } from '../auth.fixture.ts';
 
 let auth: TestService;
 const operator = anOperator();

@@ -51,13 +51,43 @@ const CONNECTION_STATES = /^(08|53300|57P0[123]|25P03)/;
 const CONNECTION_MESSAGES =
   /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error|server has closed the connection|can't reach database server|connection timeout/i;
 
+/** Kinds of the errors of Prisma's adapter that mean the same. */
+const CONNECTION_KINDS = new Set([
+  'DatabaseNotReachable',
+  'ConnectionClosed',
+  'SocketTimeout',
+  'TooManyConnections',
+  'TransactionAlreadyClosed',
+]);
+
 /** Does the error mean that the database is away, rather than that the statement is wrong? */
 export function isConnectionError(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error instanceof AggregateError && error.errors.some(isConnectionError)) return true;
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  if (CONNECTION_CODES.has(code) || CONNECTION_STATES.test(code) || CONNECTION_MESSAGES.test(error.message)) return true;
-  return error.cause !== undefined && isConnectionError(error.cause);
+  if (isConnectionCode(textOf(error, 'code')) || CONNECTION_MESSAGES.test(error.message)) return true;
+  const ofAdapter = partOf(partOf(error, 'meta'), 'driverAdapterError');
+  return (
+    isAdapterConnectionError(ofAdapter) || isAdapterConnectionError(error) || (error.cause !== undefined && isConnectionError(error.cause))
+  );
+}
+
+/** Prisma wraps the adapter's error, which says in its cause what PostgreSQL or the socket said. */
+function isAdapterConnectionError(error: unknown): boolean {
+  const cause = partOf(error, 'cause');
+  return CONNECTION_KINDS.has(textOf(cause, 'kind')) || isConnectionCode(textOf(cause, 'originalCode'));
+}
+
+function isConnectionCode(code: string): boolean {
+  return CONNECTION_CODES.has(code) || CONNECTION_STATES.test(code);
+}
+
+function partOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
+}
+
+function textOf(value: unknown, name: string): string {
+  const text = partOf(value, name);
+  return typeof text === 'string' ? text : '';
 }
 
 /** Says `service.unavailable` where the database is away; every other error stays as it is. */

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import {
   Inject,
   Injectable,
@@ -75,7 +76,11 @@ export class DatabaseModule {
           useFactory: async (settings: BaseSettings, logger: Logger, service: ServiceIdentity) => {
             const url = settings.databaseUrl;
             if (url === undefined) throw new SettingsError(['WEIR_DATABASE_URL: must be set for a service that keeps state']);
-            const applied = await migrate({ url, schema: options.service });
+            const directory =
+              settings.migrationsDirectory === undefined
+                ? undefined
+                : path.join(settings.migrationsDirectory, options.service, 'migrations');
+            const applied = await migrate({ url, schema: options.service, directory });
             if (applied.length > 0) logger.info({ applied }, 'database migrated');
             return new Database({
               url,

@@ -56,13 +56,15 @@ export class Database<Client extends PrismaClientLike = PrismaClientLike> {
     const newPool = (): pg.Pool => {
       const pool = new pg.Pool({ ...connectionConfig(options), max: options.poolSize ?? DEFAULT_POOL_SIZE, idleTimeoutMillis: 30_000 });
       // An idle connection that breaks (a restart of PostgreSQL) is replaced by the pool; without a listener it would end the process.
-      pool.on('error', (error) => options.logger.warn({ err: error }, 'a database connection broke'));
+      const onError = (error: Error): void => options.logger.debug({ err: error }, 'a database connection broke');
+      pool.on('error', onError);
+      // A connection that is being handed out has no listener of the pool for a moment.
+      pool.on('connect', (client) => client.on('error', onError));
       return pool;
     };
     this.sql = newPool();
     this.#prismaPool = newPool();
-    const onConnectionError = (error: Error): void => options.logger.warn({ err: error }, 'a database connection broke in a transaction');
-    this.#client = options.createClient(new PrismaPg(this.#prismaPool, { schema: options.schema, onConnectionError }));
+    this.#client = options.createClient(new PrismaPg(this.#prismaPool, { schema: options.schema }));
   }
 
   /**

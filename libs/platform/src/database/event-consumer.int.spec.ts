@@ -6,8 +6,8 @@ import { createLogger } from '../telemetry/index.ts';
 import { Database } from './database.ts';
 import { EventConsumer, on, onRemoved, type RecordHandler } from './event-consumer.ts';
 import { migrate } from './migrate.ts';
-import { queryOnce, specDatabase, type SpecDatabase } from './spec-database.ts';
-import { noPrisma } from './spec-no-prisma.ts';
+import { queryOnce, specDatabase, type SpecDatabase } from './database.fixture.ts';
+import { noPrisma } from './no-prisma.fixture.ts';
 
 const logger = createLogger({ service: 'spec', instanceId: 'spec', level: 'silent' });
 
@@ -49,6 +49,19 @@ const keepEffects = on(tenantChanged, async (events, tx) => {
   for (const { data } of events) await tx.query('insert into effects values ($1, $2)', [data.slug, Number(data.displayName)]);
 });
 
+/** The events 1, 2 and 3 of one key, as they stand on the bus. */
+async function sent(numbers: readonly [number, number, number]): Promise<[BusRecord, BusRecord, BusRecord]> {
+  await bus.send(
+    'auth.tenants',
+    numbers.map((n) => event('a', n)),
+  );
+  const records: BusRecord[] = [];
+  const follower = await bus.follow({ topics: ['auth.tenants'], apply: (record) => records.push(record) });
+  await follower.caughtUp;
+  await follower.close();
+  return records as [BusRecord, BusRecord, BusRecord];
+}
+
 async function consume(...handlers: RecordHandler[]): Promise<EventConsumer> {
   const consumer = new EventConsumer({ group: 'metering', bus, database, logger, handlers });
   consumers.push(consumer);
@@ -73,26 +86,26 @@ describe('a consumer', () => {
 
   it('passes over a delivery that comes again, also when it overlaps with new records', async () => {
     const consumer = new EventConsumer({ group: 'metering', bus, database, logger, handlers: [keepEffects] });
-    const records = [1, 2, 3].map((n): BusRecord => ({
-      topic: 'auth.tenants',
-      partition: 0,
-      offset: n,
-      timestampMs: 0,
-      headers: {},
-      ...event('a', n),
-    }));
-    const [first, second, third] = records as [BusRecord, BusRecord, BusRecord];
-    await consumer.handle({ topic: 'auth.tenants', partition: 0, records: [first, second] });
-    await consumer.handle({ topic: 'auth.tenants', partition: 0, records: [first, second] });
-    await consumer.handle({ topic: 'auth.tenants', partition: 0, records: [first, second, third] });
+    const [first, second, third] = await sent([1, 2, 3]);
+    const { topic, partition } = first;
+    await consumer.handle({ topic, partition, records: [first, second] });
+    await consumer.handle({ topic, partition, records: [first, second] });
+    await consumer.handle({ topic, partition, records: [first, second, third] });
     expect(await effects()).toEqual([1, 2, 3]);
   });
 
   it('makes the effect once when two members hold the same partition for a moment', async () => {
     const consumer = new EventConsumer({ group: 'metering', bus, database, logger, handlers: [keepEffects] });
-    const records: [BusRecord] = [{ topic: 'auth.tenants', partition: 0, offset: 7, timestampMs: 0, headers: {}, ...event('a', 1) }];
-    await Promise.all(Array.from({ length: 6 }, () => consumer.handle({ topic: 'auth.tenants', partition: 0, records })));
+    const [first] = await sent([1, 2, 3]);
+    await Promise.all(Array.from({ length: 6 }, () => consumer.handle({ ...first, records: [first] })));
     expect(await effects()).toEqual([1]);
+  });
+
+  it('stops with the reason, rather than passing over events, when the bus was exchanged for another', async () => {
+    const consumer = new EventConsumer({ group: 'metering', bus, database, logger, handlers: [keepEffects] });
+    const [first] = await sent([1, 2, 3]);
+    await queryOnce(spec.urlOf('metering'), 'insert into inbox_offsets values ($1, $2, 1000)', [first.topic, first.partition]);
+    await expect(consumer.handle({ ...first, records: [first] })).rejects.toThrow(/not the log that was read before/);
   });
 
   it('that crashes between effect and commit makes the effect once all the same', async () => {

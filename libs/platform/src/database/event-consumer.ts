@@ -109,6 +109,7 @@ export class EventConsumer {
     await this.#options.database.sqlTransaction(ACROSS_TENANTS, async (tx) => {
       const nextOffset = await lockOffset(tx, batch);
       const fresh = batch.records.filter((record) => record.offset >= nextOffset);
+      if (fresh.length < batch.records.length) await this.#checkLog(batch, nextOffset);
       const last = fresh.at(-1);
       if (last === undefined) {
         this.#options.logger.debug(
@@ -124,6 +125,20 @@ export class EventConsumer {
         last.offset + 1,
       ]);
     });
+  }
+
+  /**
+   * Records that were handled before are ordinary. But when the bus was exchanged (another server, an older backup), its
+   * offsets start anew, and passing over them would lose what they carry.
+   */
+  async #checkLog({ topic, partition }: RecordBatch, nextOffset: number): Promise<void> {
+    const lag = await this.#options.bus.lag(this.#options.group, [topic]);
+    const endOffset = lag.find((one) => one.partition === partition)?.endOffset ?? 0;
+    if (nextOffset <= endOffset) return;
+    throw new Error(
+      `the inbox stands at offset ${nextOffset} of ${topic}/${partition}, but the log ends at ${endOffset}: it is not the log that was read before. ` +
+        `If the bus was exchanged on purpose, delete the row from inbox_offsets`,
+    );
   }
 
   /** Neighbours that one handler takes, in order; what no handler names is left out. */

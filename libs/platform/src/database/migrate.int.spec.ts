@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { migrate } from './migrate.ts';
 import { PLATFORM_MIGRATIONS } from './platform-tables.ts';
-import { queryOnce, specDatabase } from './spec-database.ts';
+import { queryOnce, specDatabase } from './database.fixture.ts';
 
 const folders: string[] = [];
 let url: string;

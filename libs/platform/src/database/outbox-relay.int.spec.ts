@@ -11,8 +11,8 @@ import { ACROSS_TENANTS, Database } from './database.ts';
 import { migrate } from './migrate.ts';
 import { OutboxRelay } from './outbox-relay.ts';
 import { Outbox } from './outbox.ts';
-import { queryOnce, specDatabase } from './spec-database.ts';
-import { noPrisma } from './spec-no-prisma.ts';
+import { queryOnce, specDatabase } from './database.fixture.ts';
+import { noPrisma } from './no-prisma.fixture.ts';
 
 const logger = createLogger({ service: 'spec', instanceId: 'spec', level: 'silent' });
 const outbox = new Outbox({ source: 'spec', clock: systemClock, ids: systemIds });
@@ -175,6 +175,6 @@ describe('events that were committed', () => {
 });
 
 function spawnWriter(url: string, busUrl: string): ChildProcess {
-  const script = path.join(import.meta.dirname, 'spec-relay-process.ts');
+  const script = path.join(import.meta.dirname, 'relay-process.fixture.ts');
   return spawn(process.execPath, ['--conditions=@weir/source', script, url, busUrl], { stdio: ['ignore', 'inherit', 'inherit'] });
 }

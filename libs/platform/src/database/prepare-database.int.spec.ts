@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { prepareDatabase, prepareDatabaseScript } from './prepare-database.ts';
-import { queryOnce, specDatabase, type SpecDatabase } from './spec-database.ts';
+import { queryOnce, specDatabase, type SpecDatabase } from './database.fixture.ts';
 
 const services = ['auth', 'registry', 'metering', 'billing'];
 const roles = { services, passwords: Object.fromEntries(services.map((name) => [name, `test-${name}`])), busPassword: 'test-bus' };

@@ -7,20 +7,59 @@ export const baseSettings = defineSettings({
   port: { env: 'WEIR_PORT', schema: settingSchemas.port(0), description: 'port to listen on; 0 takes a free one' },
   logLevel: {
     env: 'WEIR_LOG_LEVEL',
-    schema: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'must be trace, debug, info, warn, error or silent').default('info'),
+    schema: z
+      .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'must be trace, debug, info, warn, error or silent')
+      .default('info'),
     description: 'least level that is logged',
   },
-  bus: { env: 'WEIR_BUS', schema: z.enum(['embedded', 'kafka'], 'must be embedded or kafka').default('embedded'), description: 'which event bus' },
-  busUrl: { env: 'WEIR_BUS_URL', schema: settingSchemas.optionalText(), description: 'PostgreSQL address of the embedded bus; needed when WEIR_BUS is embedded' },
-  kafkaBrokers: { env: 'WEIR_KAFKA_BROKERS', schema: settingSchemas.list(), description: 'host:port of Kafka brokers, comma separated; needed when WEIR_BUS is kafka' },
+  bus: {
+    env: 'WEIR_BUS',
+    schema: z.enum(['embedded', 'kafka'], 'must be embedded or kafka').default('embedded'),
+    description: 'which event bus',
+  },
+  busUrl: {
+    env: 'WEIR_BUS_URL',
+    schema: settingSchemas.optionalText(),
+    description: 'PostgreSQL address of the embedded bus; needed when WEIR_BUS is embedded',
+  },
+  kafkaBrokers: {
+    env: 'WEIR_KAFKA_BROKERS',
+    schema: settingSchemas.list(),
+    description: 'host:port of Kafka brokers, comma separated; needed when WEIR_BUS is kafka',
+  },
   kafkaTls: { env: 'WEIR_KAFKA_TLS', schema: settingSchemas.boolean(false), description: 'connect to Kafka over TLS' },
   kafkaUsername: { env: 'WEIR_KAFKA_USERNAME', schema: settingSchemas.optionalText(), description: 'SASL user for Kafka (SCRAM-SHA-512)' },
   kafkaPassword: { env: 'WEIR_KAFKA_PASSWORD', schema: settingSchemas.optionalText(), description: 'SASL password for Kafka' },
-  databaseUrl: { env: 'WEIR_DATABASE_URL', schema: settingSchemas.optionalText(), description: "PostgreSQL address with the service's own role; for services that keep state" },
-  signingKeyFile: { env: 'WEIR_SIGNING_KEY_FILE', schema: settingSchemas.requiredText(), description: 'file with the private JSON Web Key (Ed25519) that signs calls to other services' },
-  internalKeysFile: { env: 'WEIR_INTERNAL_KEYS_FILE', schema: settingSchemas.requiredText(), description: "file with the JSON Web Key Set of all services' public keys" },
-  otlpEndpoint: { env: 'OTEL_EXPORTER_OTLP_ENDPOINT', schema: settingSchemas.url().optional(), description: 'address of an OpenTelemetry collector; traces are recorded only with it' },
-  shutdownTimeoutMs: { env: 'WEIR_SHUTDOWN_TIMEOUT_MS', schema: settingSchemas.integer(100, 600_000, 15_000), description: 'milliseconds that work under way gets to finish when the process is told to stop' },
+  databaseUrl: {
+    env: 'WEIR_DATABASE_URL',
+    schema: settingSchemas.optionalText(),
+    description: "PostgreSQL address with the service's own role; for services that keep state",
+  },
+  migrationsDirectory: {
+    env: 'WEIR_MIGRATIONS_DIRECTORY',
+    schema: settingSchemas.optionalText(),
+    description: 'folder with <service>/migrations; by default prisma/ of the repository',
+  },
+  signingKeyFile: {
+    env: 'WEIR_SIGNING_KEY_FILE',
+    schema: settingSchemas.requiredText(),
+    description: 'file with the private JSON Web Key (Ed25519) that signs calls to other services',
+  },
+  internalKeysFile: {
+    env: 'WEIR_INTERNAL_KEYS_FILE',
+    schema: settingSchemas.requiredText(),
+    description: "file with the JSON Web Key Set of all services' public keys",
+  },
+  otlpEndpoint: {
+    env: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+    schema: settingSchemas.url().optional(),
+    description: 'address of an OpenTelemetry collector; traces are recorded only with it',
+  },
+  shutdownTimeoutMs: {
+    env: 'WEIR_SHUTDOWN_TIMEOUT_MS',
+    schema: settingSchemas.integer(100, 600_000, 15_000),
+    description: 'milliseconds that work under way gets to finish when the process is told to stop',
+  },
 });
 
 export type BaseSettings = SettingsOf<typeof baseSettings>;

@@ -5,7 +5,7 @@ import { createLogger } from '../telemetry/index.ts';
 import { ACROSS_TENANTS, Database } from './database.ts';
 import { OutboxRelay } from './outbox-relay.ts';
 import { Outbox } from './outbox.ts';
-import { noPrisma } from './spec-no-prisma.ts';
+import { noPrisma } from './no-prisma.fixture.ts';
 
 // The process that outbox-relay.int.spec.ts kills: it commits state with its events, and relays them.
 
