@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Principal } from '@weir/access';
 import { AppError } from '@weir/kernel';
@@ -12,17 +13,27 @@ export interface RequestContext {
   readonly caller: string | undefined;
 }
 
-const contexts = new WeakMap<object, RequestContext>();
+/** Where a context is kept: on Node's request itself. A WeakMap would do, but costs the garbage collector a tenth of a small call. */
+const CONTEXT = Symbol('weir.request-context');
 
-/** Ties the context to Fastify's request (and to Node's, which GraphQL and sockets see). */
-export function setRequestContext(request: FastifyRequest, value: RequestContext): void {
-  contexts.set(request, value);
-  contexts.set(request.raw, value);
+interface Carrier {
+  [CONTEXT]?: RequestContext;
 }
 
-/** The context of a Fastify or Node request that passed the port's guard. */
-export function requestContext(request: object): RequestContext {
-  return contexts.get(request) ?? { requestId: '', principal: undefined, caller: undefined };
+const NOBODY: RequestContext = { requestId: '', principal: undefined, caller: undefined };
+
+/** Ties the context to a request: Fastify's and Node's, which GraphQL and sockets see, are the same here. */
+export function setRequestContext(request: FastifyRequest | IncomingMessage, value: RequestContext): void {
+  carrierOf(request)[CONTEXT] = value;
+}
+
+/** The context of a request that passed the port's guard; before that, one without an id. */
+export function requestContext(request: FastifyRequest | IncomingMessage): RequestContext {
+  return carrierOf(request)[CONTEXT] ?? NOBODY;
+}
+
+function carrierOf(request: FastifyRequest | IncomingMessage): Carrier {
+  return ('raw' in request ? request.raw : request) as IncomingMessage & Carrier;
 }
 
 /** A GraphQL context that this platform's driver makes carries the request's own. */

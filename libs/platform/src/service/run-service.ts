@@ -3,6 +3,7 @@ import { Module, type DynamicModule, type ExceptionFilter, type Type } from '@ne
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { InternalTokenVerifier } from '@weir/access';
+import type { FastifyInstance } from 'fastify';
 import { createEventBus } from '../bus/index.ts';
 import { loadSettings, readEnvironment, SettingsError, type SettingDefinitions, type SettingsOf } from '../config/index.ts';
 import { AppErrorFilter } from '../http/index.ts';
@@ -18,6 +19,8 @@ import { TOKEN_VERIFIER } from './tokens.ts';
 
 /** Largest body that a service takes on its internal port, unless it says otherwise. */
 const DEFAULT_BODY_LIMIT_BYTES = 1_048_576;
+/** How often a closing server looks for connections that it can end. */
+const HANG_UP_MS = 250;
 
 export interface ServiceDefinition<D extends SettingDefinitions> {
   /** Name of the service: audience of the tokens it accepts, name of its schema, label of its metrics. */
@@ -56,6 +59,7 @@ export async function startService<D extends SettingDefinitions>(definition: Ser
   app.useGlobalFilters(definition.errorFilter?.(parts.logger) ?? new AppErrorFilter(parts.logger));
   const fastify = adapter.getInstance();
   const readiness = app.get(Readiness);
+  const hangUp = hangUpWhenAnswered(fastify);
   timeRequests(fastify, parts.metrics);
   traceRequests(fastify);
   if (definition.surface !== 'public') {
@@ -71,7 +75,12 @@ export async function startService<D extends SettingDefinitions>(definition: Ser
     url: `http://${parts.settings.host.includes(':') ? `[${parts.settings.host}]` : parts.settings.host}:${port}`,
     close: async () => {
       readiness.drain();
-      await app.close();
+      const hurry = setInterval(hangUp, HANG_UP_MS);
+      try {
+        await app.close();
+      } finally {
+        clearInterval(hurry);
+      }
     },
   };
 }
@@ -107,6 +116,23 @@ export async function runService<D extends SettingDefinitions>(definition: Servi
     // What was opened before the failure must not keep the process alive.
     setTimeout(() => process.exit(1), 500).unref();
   }
+}
+
+/**
+ * Ends what keeps a closing server open: kept connections, and, once the last answer is sent, those that never sent
+ * a request, which Node does not count as idle.
+ */
+function hangUpWhenAnswered(fastify: FastifyInstance): () => void {
+  let inFlight = 0;
+  fastify.addHook('onRequest', (_request, reply, done) => {
+    inFlight++;
+    reply.raw.once('close', () => inFlight--);
+    done();
+  });
+  return () => {
+    fastify.server.closeIdleConnections();
+    if (inFlight === 0) fastify.server.closeAllConnections();
+  };
 }
 
 function settingsOrExit<D extends SettingDefinitions>(definition: ServiceDefinition<D>): BaseSettings & SettingsOf<D> {
