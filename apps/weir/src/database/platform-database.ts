@@ -1,4 +1,4 @@
-import { BUS_ROLE, prepareDatabase } from '@weir/platform/database';
+import { BUS_ROLE, prepareDatabase } from '@weir/platform/prepare-database';
 import pg from 'pg';
 import { StartError } from '../start-error.ts';
 import type { Secrets } from '../state/secrets.ts';

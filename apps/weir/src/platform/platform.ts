@@ -15,11 +15,14 @@ import { ensureSigningKeys, type SigningKeyFiles } from '../state/signing-keys.t
 import { secondsSince, withTicking, type Terminal } from '../terminal/terminal.ts';
 import { addressesOf } from './addresses.ts';
 import { environmentOf, scriptOf, type Addresses } from './service-environment.ts';
-import { SERVICES, SIGNERS, STATEFUL_SERVICES, type ServiceName } from './services.ts';
+import { isOnDataPath, SERVICES, SIGNERS, STATEFUL_SERVICES, type ServiceName } from './services.ts';
 
 /** A service drains for 15 s at most (WEIR_SHUTDOWN_TIMEOUT_MS); then it is killed. */
 const STOP_TIMEOUT_MS = 20_000;
 const POSTGRES = 'PostgreSQL';
+const NODE_FLAGS = ['--disable-warning=TimeoutNegativeWarning', '--disable-warning=ExperimentalWarning'];
+/** Young objects get 3 × 2 MiB instead of 3 × 16: a third less memory for a service that is not called often. */
+const SMALL_HEAP_FLAGS = ['--max-semi-space-size=2'];
 
 export interface PlatformParts {
   readonly settings: LauncherSettings;
@@ -153,7 +156,7 @@ export class Platform {
       {
         name,
         script: scriptOf(root, name),
-        nodeFlags: ['--enable-source-maps', '--disable-warning=TimeoutNegativeWarning', '--disable-warning=ExperimentalWarning'],
+        nodeFlags: [...NODE_FLAGS, ...(isOnDataPath(name) ? [] : SMALL_HEAP_FLAGS)],
         environment,
         log: new RotatingLog(path.join(home.logs, `${name}.log`)),
         stopTimeoutMs: STOP_TIMEOUT_MS,

@@ -17,6 +17,11 @@ export const SERVICES: readonly Service[] = [
   { name: 'gateway', hasDatabase: false },
 ];
 
+/** Does every call of a model go through it? */
+export function isOnDataPath(name: ServiceName): boolean {
+  return name === 'gateway' || name === 'worker';
+}
+
 /** The name under which the launcher itself calls services. */
 export const LAUNCHER = 'weir';
 

@@ -19,6 +19,8 @@ export interface Home {
   readonly artifacts: string;
   readonly spool: string;
   readonly workerCache: string;
+  /** Of Node.js, for its compiled code. */
+  readonly compileCache: string;
 }
 
 export function homeAt(folder: string): Home {
@@ -37,6 +39,7 @@ export function homeAt(folder: string): Home {
     artifacts: at('artifacts'),
     spool: at('spool'),
     workerCache: at('worker'),
+    compileCache: at('build/compile-cache'),
   };
 }
 
