@@ -110,13 +110,22 @@ export interface EventBus {
   /** Creates the topics that are missing; safe to race. */
   ensureTopics(topics: readonly TopicDefinition[]): Promise<void>;
   /**
-   * Appends records; resolves when they are durable, in the order given for each key.
-   * After a rejection some may have been written: send again with the same event ids.
+   * Appends records; resolves when they are durable, in the order given for each key. Sends that overlap have no order
+   * between them: await one before the next of the same key.
+   * After a rejection some may have been written: send again with the same event ids. A send that was given up never
+   * appears behind a later one of the same process.
+   *
+   * @throws service.unavailable  the bus did not take them in time
+   * @throws request.too_large    a value is over 1 MiB, a key over 1 KiB, or the headers are over 16 KiB
+   * @throws request.invalid      a text holds a NUL character or half of a surrogate pair
+   * @throws internal.error       the topic does not exist
    */
   send(topic: string, records: readonly NewRecord[], options?: SendOptions): Promise<void>;
+  /** Becomes a member of a group. Does not wait for the bus: see `joined`. A member that loses the bus joins again by itself. */
   subscribe(options: SubscribeOptions): Promise<Subscription>;
+  /** Follows topics. Does not wait for the bus: see `caughtUp`. While the bus is away it keeps its place, and then goes on by itself. */
   follow(options: FollowOptions): Promise<Follower>;
-  /** How far a group is behind, for readiness, metrics and tests. */
+  /** How far a group is behind, for readiness, metrics and tests. Rejects while the bus is away. */
   lag(group: string, topics: readonly string[]): Promise<readonly PartitionLag[]>;
   /** Can the bus be written and read now? Answers within two seconds. */
   isHealthy(): Promise<boolean>;

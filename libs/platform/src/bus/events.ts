@@ -15,7 +15,7 @@ export interface EventAttributes {
   readonly tenant: string | null;
   /** When it happened: ISO 8601 in UTC. */
   readonly occurredAt: string;
-  /** W3C trace context of the work that caused it; the bus fills in the active one. */
+  /** W3C trace context of the work that caused it; without it the bus puts that of the sender into the record's header. */
   readonly traceparent?: string | undefined;
 }
 

@@ -18,15 +18,16 @@ export const APPEND_MAX_RECORDS = 1_000;
  * Refuses a record that one of the buses could not carry, so that both refuse the same.
  *
  * @throws request.too_large  the value, the key or the headers are over their limit
- * @throws request.invalid    the key or a header holds a NUL character
+ * @throws request.invalid    a text holds a NUL character or half of a surrogate pair, which PostgreSQL cannot store
  */
 export function checkRecord(record: NewRecord): void {
   if (record.value !== null) atMost('value', Buffer.byteLength(record.value), VALUE_MAX_BYTES);
   atMost('key', Buffer.byteLength(record.key), KEY_MAX_BYTES);
   atMost('headers', headersBytes(record), HEADERS_MAX_BYTES);
   const texts = [record.key, record.value ?? '', ...Object.entries(record.headers ?? {}).flat()];
-  if (texts.some((text) => text.includes('\0')))
-    throw new AppError('request.invalid', { message: 'A record may not hold a NUL character.' });
+  if (texts.some((text) => text.includes('\0') || !text.isWellFormed())) {
+    throw new AppError('request.invalid', { message: 'A record may hold neither NUL characters nor halves of surrogate pairs.' });
+  }
 }
 
 /** Cuts records into appends of bounded size; a record that is larger than the bound alone goes alone. */

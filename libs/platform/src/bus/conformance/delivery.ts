@@ -100,6 +100,23 @@ export function describeDelivery(server: () => BusUnderTest): void {
       await eventually('the largest were read', () => received.records.length === 3);
     });
 
+    it('text that one of the buses cannot store is refused by both, and nothing of the send is written', async () => {
+      const topic = await fixture.made(bus);
+      const { received } = await fixture.collect(bus, topic);
+      for (const text of ['a\0b', '\ud800']) {
+        for (const record of [
+          { key: text, value: 'v' },
+          { key: 'k', value: text },
+          { key: 'k', value: 'v', headers: { h: text } },
+        ]) {
+          await expect(bus.send(topic, [{ key: 'k', value: 'before' }, record])).rejects.toMatchObject({ code: 'request.invalid' });
+        }
+      }
+      await bus.send(topic, [{ key: 'k', value: 'good' }]);
+      await eventually('the good one was read', () => received.records.length > 0);
+      expect(received.valuesOf('k')).toEqual(['good']);
+    });
+
     it('a topic that does not exist is an error at once, not a wait', async () => {
       await expect(soon('it was refused', bus.send('missing', [{ key: 'k', value: 'v' }]))).rejects.toBeInstanceOf(AppError);
     });

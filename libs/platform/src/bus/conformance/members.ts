@@ -123,12 +123,14 @@ export function describeMembers(server: () => BusUnderTest): void {
           );
         }
       })();
-      await eventually('some was read', () => received.records.length > 0);
+      await eventually('some was read', () => received.records.length > 0 && followed.records.length > 0);
       await server().stopServer();
-      await eventually('the follower knows', () => !follower.isLive());
+      try {
+        await eventually('the follower knows', () => !follower.isLive());
+      } finally {
+        await server().startServer();
+      }
       const kept = followed.records.length;
-      expect(kept).toBeGreaterThan(0);
-      await server().startServer();
       await eventually('the follower reads again', () => follower.isLive() && followed.records.length > kept);
       isOver = true;
       await soon('the producer ended', producing);

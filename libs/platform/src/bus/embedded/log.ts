@@ -59,6 +59,10 @@ export class Log {
     this.pool = new pg.Pool({ ...this.connectionOptions, max: POOL_CONNECTIONS, idleTimeoutMillis: IDLE_CONNECTION_MS });
     // Without this an idle connection that breaks (a restart of PostgreSQL) would end the process.
     this.pool.on('error', (error) => this.logger.warn({ err: error }, 'an idle connection of the event log broke'));
+    // A connection that is being handed out has no listener of the pool for a moment.
+    this.pool.on('connect', (client) =>
+      client.on('error', (error) => this.logger.debug({ err: error }, 'a connection of the event log broke')),
+    );
   }
 
   /** Aborted when the bus closes. */
@@ -142,7 +146,17 @@ export class Log {
       v: value,
       h: headers,
     }));
-    await this.query('bus.append', 'select bus.append($1, $2, $3)', [JSON.stringify(rows), isCompacted, Math.max(1, Math.round(withinMs))]);
+    try {
+      await this.query('bus.append', 'select bus.append($1, $2, $3)', [
+        JSON.stringify(rows),
+        isCompacted,
+        Math.max(1, Math.round(withinMs)),
+      ]);
+    } catch (error) {
+      // PostgreSQL may have come back with other data, in which the partitions have other numbers.
+      this.topics.delete(topic);
+      throw error;
+    }
   }
 
   /** Records from `fromOffset` on and below `endOffset`, at most `maxRecords` and about 4 MiB; none only when there are none. */

@@ -79,7 +79,6 @@ export class KafkaMember implements Subscription {
   private attach(consumer: Consumer): void {
     this.consumer = consumer;
     this.newGeneration([]);
-    consumer.on(consumer.events.REBALANCING, () => this.newGeneration([]));
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
       this.newGeneration(
         Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) => partitions.map((partition) => placeOf(topic, partition))),
@@ -92,10 +91,6 @@ export class KafkaMember implements Subscription {
     this.generation.abort();
     this.generation = new AbortController();
     this.assigned = new Set(assigned);
-    for (const [place, partition] of this.partitions) {
-      if (this.assigned.has(place)) continue;
-      clearTimeout(partition.resume);
-    }
   }
 
   /** Never throws but for errors of the client itself, which it understands: any other error would end the consumer. */

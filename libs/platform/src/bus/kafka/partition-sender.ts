@@ -11,10 +11,11 @@ const MAX_WAITING_RECORDS = 100_000;
 
 interface Waiting {
   readonly records: readonly NewRecord[];
-  readonly deadlineMs: number;
   isSettled: boolean;
-  resolve(): void;
-  reject(error: Error): void;
+  /** Why the last attempt failed. */
+  lastError: unknown;
+  /** Tells the sender; without an error, that the records are durable. */
+  settle(error?: Error): void;
 }
 
 /**
@@ -49,15 +50,19 @@ export class PartitionSender {
   send(records: readonly NewRecord[], deadlineMs: number): Promise<void> {
     if (this.waitingRecords + records.length > MAX_WAITING_RECORDS) return Promise.reject(unavailable(new Error('too many records wait')));
     return new Promise<void>((resolve, reject) => {
-      const waiting: Waiting = { records, deadlineMs, isSettled: false, resolve, reject };
-      const timer = setTimeout(
-        () => settle(waiting, unavailable(new Error('not acknowledged in time'))),
-        Math.max(0, deadlineMs - performance.now()),
-      );
-      waiting.resolve = () => {
-        clearTimeout(timer);
-        resolve();
+      const waiting: Waiting = {
+        records,
+        isSettled: false,
+        lastError: undefined,
+        settle: (error) => {
+          if (waiting.isSettled) return;
+          waiting.isSettled = true;
+          clearTimeout(timer);
+          if (error === undefined) resolve();
+          else reject(error);
+        },
       };
+      const timer = setTimeout(() => waiting.settle(unavailable(waiting.lastError)), Math.max(0, deadlineMs - performance.now()));
       this.waiting.push(waiting);
       this.waitingRecords += records.length;
       if (!this.isSending) void this.sendAll();
@@ -81,10 +86,13 @@ export class PartitionSender {
       try {
         const records = open.flatMap((waiting) => waiting.records);
         for (const append of inAppends(records)) await this.produce(append);
-        for (const waiting of open) settle(waiting);
+        for (const waiting of open) waiting.settle();
       } catch (error) {
-        if (this.closed.aborted) for (const waiting of open) settle(waiting, unavailable(error));
-        else await pause(backOff.nextMs(), this.closed);
+        for (const waiting of open) {
+          waiting.lastError = error;
+          if (this.closed.aborted) waiting.settle(unavailable(error));
+        }
+        await pause(backOff.nextMs(), this.closed);
       }
     }
   }
@@ -105,13 +113,6 @@ export class PartitionSender {
 
 function unsettled(group: readonly Waiting[]): Waiting[] {
   return group.filter((waiting) => !waiting.isSettled);
-}
-
-function settle(waiting: Waiting, error?: Error): void {
-  if (waiting.isSettled) return;
-  waiting.isSettled = true;
-  if (error === undefined) waiting.resolve();
-  else waiting.reject(error);
 }
 
 function unavailable(cause: unknown): AppError {
