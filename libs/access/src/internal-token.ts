@@ -132,10 +132,20 @@ export class InternalTokenVerifier {
 
 function principalOf(payload: Record<string, unknown>): Principal {
   const { knd, ten, scp, sub } = payload;
-  if ((knd !== 'api-key' && knd !== 'person' && knd !== 'service') || typeof ten !== 'string' || typeof sub !== 'string' || !Array.isArray(scp)) {
+  if (
+    (knd !== 'api-key' && knd !== 'person' && knd !== 'service') ||
+    typeof ten !== 'string' ||
+    typeof sub !== 'string' ||
+    !Array.isArray(scp)
+  ) {
     throw new TypeError('claims of an internal token are missing');
   }
-  return { kind: knd, id: sub, tenantId: ten, scopes: new Set(scp.filter((scope): scope is Scope => typeof scope === 'string' && isScope(scope))) };
+  return {
+    kind: knd,
+    id: sub,
+    tenantId: ten,
+    scopes: new Set(scp.filter((scope): scope is Scope => typeof scope === 'string' && isScope(scope))),
+  };
 }
 
 /** The principal of a service that acts for itself. */

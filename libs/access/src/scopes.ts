@@ -2,7 +2,20 @@
  * What a credential may be used for. `operator` is held by the people who run the platform and covers
  * every tenant; the others are about the tenant of the principal alone.
  */
-export const SCOPES = ['infer', 'models.read', 'models.manage', 'usage.read', 'invoices.read', 'subscriptions.manage', 'api-keys.read', 'api-keys.manage', 'people.read', 'people.manage', 'tenant.read', 'operator'] as const;
+export const SCOPES = [
+  'infer',
+  'models.read',
+  'models.manage',
+  'usage.read',
+  'invoices.read',
+  'subscriptions.manage',
+  'api-keys.read',
+  'api-keys.manage',
+  'people.read',
+  'people.manage',
+  'tenant.read',
+  'operator',
+] as const;
 export type Scope = (typeof SCOPES)[number];
 
 /** Scopes that an API key may be given. People and keys are managed by people. */

@@ -49,7 +49,8 @@ export async function verifySessionToken(token: string, keyOf: (kid: string) => 
       { algorithms: [ALGORITHM], issuer: ISSUER, audience: AUDIENCE, requiredClaims: ['sub', 'exp', 'sid'], currentDate: new Date(nowMs) },
     );
     const { sid, ten, role, sub, exp } = payload;
-    if (typeof sid !== 'string' || typeof ten !== 'string' || typeof role !== 'string' || !isRole(role)) throw new TypeError('claims of a session token are missing');
+    if (typeof sid !== 'string' || typeof ten !== 'string' || typeof role !== 'string' || !isRole(role))
+      throw new TypeError('claims of a session token are missing');
     return { id: sid, personId: sub ?? '', tenantId: ten, role, expiresAtMs: (exp ?? 0) * 1000 };
   } catch (error) {
     throw new AppError(error instanceof errors.JWTExpired ? 'auth.expired' : 'auth.invalid', { cause: error });

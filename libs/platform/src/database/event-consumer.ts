@@ -22,8 +22,9 @@ export interface RecordHandler {
 
 /**
  * Handles events of one type: those that stood beside each other in a partition together, in order.
- * Everything that `handle` writes through `tx` commits together with the offset, so it happens exactly once.
- * `tx` sees the rows of all tenants.
+ * Everything that `handle` writes through `tx` commits together with the offset, so each record has its effect exactly once.
+ * A producer that crashed may have sent an event again, at another offset under the same id: an effect that must not
+ * happen twice for an event (a sum) keeps the ids, as a primary key. `tx` sees the rows of all tenants.
  */
 export function on<T>(
   definition: EventDefinition<T>,
