@@ -418,6 +418,24 @@ describe('the open invoice', () => {
     });
   });
 
+  it('ignores a total that comes behind one with a greater revision', async () => {
+    const overtaken = { priceListId: priceList.id, model: 'late', modelId: 'model-late' };
+    await tell(aTotal({ ...overtaken, quantity: '5', calls: 5, revision: 2 }));
+    const late = async () =>
+      (await invoicesOf('acme')).nodes.flatMap((invoice) =>
+        invoice.lines.filter((line) => line.model === 'late').map((line) => line.quantity),
+      );
+    await eventually(async () => (await late())[0] === '5');
+    await tell(
+      aTotal({ ...overtaken, quantity: '4', calls: 4, revision: 1 }),
+      aTotal({ ...overtaken, meter: 'inputs', quantity: '1', calls: 1 }),
+    );
+    await eventually(async () => (await late()).length === 2);
+    expect((await late()).toSorted()).toEqual(['1', '5']);
+    await tell(aTotal({ ...overtaken, quantity: '0', calls: 0, revision: 3 }));
+    await eventually(async () => (await late()).includes('0'));
+  });
+
   it('keeps what was used at the prices of its time when a new list is published', async () => {
     const { publishPriceList } = await ask<{ publishPriceList: { priceList: PriceList } }>(operator, PUBLISH, {
       input: { planCode: 'for-acme', rates: [{ model: '*', meter: 'requests', unitAmount: '0.01', per: 1 }] },
@@ -426,7 +444,7 @@ describe('the open invoice', () => {
     await eventually(async () => {
       const march = (await invoicesOf('acme')).nodes.find((invoice) => invoice.periodStart === '2026-03-01T00:00:00.000Z');
       const requests = march?.lines
-        .filter((line) => line.meter === 'requests')
+        .filter((line) => line.model === 'digits' && line.meter === 'requests')
         .map((line) => [line.priceListId, line.quantity, line.amount]);
       expect(new Set(requests?.map((line) => line.join(' ')))).toEqual(
         new Set([`${priceList.id} 8 0.004`, `${publishPriceList.priceList.id} 10 0.1`]),

@@ -133,6 +133,22 @@ describe('recording calls', () => {
     expect([...last.values()].map(({ calls: total, revision }) => [total, revision])).toEqual(Array.from({ length: 24 }, () => [96, 96]));
   });
 
+  it('does not deadlock when the same events arrive in several partitions in different orders, and counts each once', async () => {
+    const rounds = 12;
+    for (let round = 0; round < rounds; round++) {
+      const events = Array.from({ length: 60 }, (_, index) =>
+        aUsageEvent({ modelId: `model-${index}`, model: `model-${index}`, occurredAt: '2026-03-01T10:00:00Z' }),
+      );
+      const orders = Array.from({ length: 8 }, (_, partition) => {
+        const start = (partition * 7) % events.length;
+        const rotated = [...events.slice(start), ...events.slice(0, start)];
+        return partition % 2 === 0 ? rotated : rotated.toReversed();
+      });
+      await Promise.all(orders.map((order, partition) => ledger.consumer.handle(batchOf(order, round * events.length, partition))));
+    }
+    expect(await ledger.reconcile('acme')).toMatchObject({ calls: rounds * 60, isReconciled: true });
+  });
+
   it('adds up to the last digit whatever the batches and repetitions', async () => {
     let state = 11;
     const random = (below: number) => (state = (state * 48271) % 2147483647) % below;
