@@ -33,7 +33,7 @@ export class Terminal {
   }
 
   #drawStatus(): void {
-    if (this.#out.isTTY && this.#status !== '') this.#out.write(this.#status.slice(0, Math.max(this.#out.columns - 1, 20)));
+    if (this.#out.isTTY && this.#status !== '') this.#out.write(this.#status.slice(0, (this.#out.columns || 80) - 1));
   }
 }
 

@@ -1,0 +1,54 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { checkPublicPort, choosePorts } from './ports.ts';
+
+describe('ports', () => {
+  let folder: string;
+  let file: string;
+  let taken: Server;
+  let takenPort: number;
+
+  beforeEach(async () => {
+    folder = mkdtempSync(path.join(tmpdir(), 'weir-ports-'));
+    file = path.join(folder, 'ports.json');
+    taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    takenPort = (taken.address() as AddressInfo).port;
+  });
+  afterEach(() => {
+    taken.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test('are the same at the next start', async () => {
+    const first = await choosePorts(file, ['auth', 'billing']);
+    expect(new Set(first.values()).size).toBe(2);
+    expect(await choosePorts(file, ['auth', 'billing'])).toEqual(first);
+  });
+
+  test('that another program has taken meanwhile are replaced', async () => {
+    writeFileSync(file, JSON.stringify({ auth: takenPort }));
+    expect((await choosePorts(file, ['auth'])).get('auth')).not.toBe(takenPort);
+  });
+
+  test('are chosen anew when their file is damaged', async () => {
+    writeFileSync(file, '{ "auth": 4');
+    expect((await choosePorts(file, ['auth'])).get('auth')).toBeGreaterThan(0);
+  });
+
+  test('the public one in use is named, with how to change it', async () => {
+    await expect(checkPublicPort('127.0.0.1', takenPort)).rejects.toThrow(
+      `Port ${takenPort} on 127.0.0.1 is in use by another program: stop that, or choose another port, such as WEIR_PORT=${takenPort + 10} npm start.`,
+    );
+  });
+
+  test('a host that is no address of this machine is said', async () => {
+    await expect(checkPublicPort('203.0.113.7', takenPort)).rejects.toThrow(
+      'WEIR_HOST is 203.0.113.7, which is no address of this machine',
+    );
+  });
+});
