@@ -116,19 +116,25 @@ describe('bad calls are refused with the code of the table, on every surface', (
     expect((await client.fetch('/metrics')).status).toBe(404);
   });
 
-  /** A tenant of its own with a private model, made of files that the registry has. */
+  /** A tenant of its own with a private model. */
   async function aTenantWithModel(slug: string, model: string): Promise<PlatformClient> {
     const operator = await platform.operator();
     const owner = { email: `owner@${slug}.example`, name: 'Owner', password: `a long password of ${slug}` };
-    await operator.data('mutation ($input: CreateTenantInput!) { createTenant(input: $input) { tenant { id } } }', { input: { slug, name: slug, owner } });
+    const { createTenant } = await operator.data<{ createTenant: { tenant: { id: string } } }>('mutation ($input: CreateTenantInput!) { createTenant(input: $input) { tenant { id } } }', {
+      input: { slug, displayName: slug, owner },
+    });
     const session = await eventually(() => PlatformClient.signIn(platform.url, owner.email, owner.password));
     const folder = path.join(MODELS, 'sentiment');
-    const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
-      .filter((file) => statSync(path.join(folder, file)).isFile() && /\.(json|onnx)$/.test(file) && file !== 'example.json')
-      .map((file) => {
-        const content = readFileSync(path.join(folder, file));
-        return { path: file, sha256: createHash('sha256').update(content).digest('hex'), sizeBytes: content.length };
-      });
+    const files = await Promise.all(
+      readdirSync(folder, { recursive: true, encoding: 'utf8' })
+        .filter((file) => statSync(path.join(folder, file)).isFile() && /\.(json|onnx)$/.test(file) && file !== 'example.json')
+        .map(async (file) => {
+          const content = readFileSync(path.join(folder, file));
+          const sha256 = createHash('sha256').update(content).digest('hex');
+          await platform.upload(createTenant.tenant.id, sha256, content);
+          return { path: file, sha256, sizeBytes: content.length };
+        }),
+    );
     await eventually(() =>
       session.data('mutation ($input: PublishModelVersionInput!) { publishModelVersion(input: $input) { __typename } }', {
         input: { name: model, version: '1.0.0', visibility: 'PRIVATE', alias: 'production', files },

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseEnv } from 'node:util';
+import { INTERNAL_TOKEN_HEADER, InternalTokenSigner, type InternalSigningKey } from '@weir/access';
 import { removePostgres } from '@weir/embedded-postgres';
 import { PlatformClient } from './platform-client.ts';
 
@@ -107,6 +108,18 @@ export class RunningPlatform {
   /** Address of a service's internal port. */
   internalUrlOf(service: ServiceName): string {
     return this.#runFile().services[service].url;
+  }
+
+  /** Puts a file of a tenant's model into the registry, as an upload service does. */
+  async upload(tenantId: string, sha256: string, content: Uint8Array<ArrayBuffer>): Promise<void> {
+    const jwk = JSON.parse(readFileSync(path.join(this.home, 'keys', 'gateway.jwk.json'), 'utf8')) as InternalSigningKey['jwk'];
+    const token = await new InternalTokenSigner({ service: 'gateway', jwk }).sign({ kind: 'person', id: 'uploader', tenantId, scopes: new Set(['models.manage']) }, 'registry');
+    const answer = await fetch(`${this.internalUrlOf('registry')}/artifacts/sha256/${sha256}`, {
+      method: 'PUT',
+      headers: { [INTERNAL_TOKEN_HEADER]: token, 'content-type': 'application/octet-stream' },
+      body: content,
+    });
+    if (answer.status !== 200) throw new Error(`the registry answered ${answer.status}: ${await answer.text()}`);
   }
 
   pids(): number[] {

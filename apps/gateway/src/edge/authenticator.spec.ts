@@ -15,6 +15,7 @@ let tenants: Map<string, TenantState>;
 let revoked: Set<string>;
 let signing: JWK;
 let isSigningKeyKnown: boolean;
+let hasCaughtUp: boolean;
 let authenticator: Authenticator;
 
 beforeEach(async () => {
@@ -24,8 +25,10 @@ beforeEach(async () => {
   revoked = new Set();
   signing = { ...(await exportJWK((await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true })).privateKey)), kid: 'kid1' };
   isSigningKeyKnown = true;
+  hasCaughtUp = true;
   authenticator = new Authenticator(
     {
+      hasCaughtUp: () => hasCaughtUp,
       apiKeyByDigest: (digest) => keys.get(digest),
       tenant: (id) => tenants.get(id),
       isSessionRevoked: (id) => revoked.has(id),
@@ -82,6 +85,14 @@ describe('an API key', () => {
       principal: { kind: 'api-key', tenantId: 'acme', scopes: new Set(['infer']) },
       limits: { requestsPerMinute: 5 },
     });
+  });
+
+  test('is neither known nor unknown while the gateway is still reading its topics: the caller is told to come again', async () => {
+    const { secret } = anIssuedKey();
+    hasCaughtUp = false;
+    expect(await codeOf(() => authenticator.identify(bearer(secret)))).toBe('service.starting');
+    hasCaughtUp = true;
+    expect(await codeOf(() => authenticator.identify(bearer(secret)))).toBe('accepted');
   });
 
   test('is refused when it is unknown, revoked, mistyped, expired or its tenant is suspended', async () => {

@@ -11,6 +11,8 @@ import type { Caller } from './caller.ts';
 import { bearerOf, credentialOf, isSameOrigin } from './credentials.ts';
 
 const MAX_SESSIONS = 10_000;
+/** A gateway has read its topics within a second or two. */
+const STARTING_RETRY_MS = 1_000;
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 interface KnownKey extends Caller {
@@ -24,7 +26,7 @@ interface KnownSession extends Caller {
 }
 
 /** What the authenticator asks of the projections. */
-export type Directory = Pick<Projections, 'apiKeyByDigest' | 'tenant' | 'isSessionRevoked' | 'signingKey'>;
+export type Directory = Pick<Projections, 'hasCaughtUp' | 'apiKeyByDigest' | 'tenant' | 'isSessionRevoked' | 'signingKey'>;
 
 /**
  * Step 1 of every surface: who asks, by API key or session, from memory. Answers at once but for the first use of a
@@ -46,11 +48,12 @@ export class Authenticator {
   /**
    * Who asks, or null without a credential.
    *
-   * @throws auth.invalid, auth.expired, access.tenant_suspended; access.forbidden for a cookie that another site's page sent
+   * @throws service.starting, auth.invalid, auth.expired, access.tenant_suspended; access.forbidden for a cookie that another site's page sent
    */
   identify(request: IncomingMessage): Caller | null | Promise<Caller> {
     const credential = credentialOf(request);
     if (credential === null) return null;
+    this.#refuseWhileStarting();
     if (credential.isCookie) {
       if (!SAFE_METHODS.has(request.method ?? '') && !isSameOrigin(request))
         throw new AppError('access.forbidden', { message: 'A session cookie works only from our own pages.' });
@@ -69,6 +72,7 @@ export class Authenticator {
   /** Who speaks on a socket: by `authorization` or `apiKey` of `connection_init`, else by the cookie of its handshake. */
   identifySocket({ params, request }: SocketCredentials): Caller | null | Promise<Caller> {
     const { authorization, apiKey } = params;
+    this.#refuseWhileStarting();
     if (authorization !== undefined) {
       if (typeof authorization !== 'string') throw new AppError('auth.invalid');
       return this.#bySecret(bearerOf(authorization));
@@ -82,6 +86,11 @@ export class Authenticator {
     if (!credential.isCookie) return this.#bySecret(credential.secret);
     if (!isSameOrigin(request)) throw new AppError('access.forbidden', { message: 'A session cookie works only from our own pages.' });
     return this.#bySession(credential.secret);
+  }
+
+  /** Until all keys and models are known, a good key would look like a bad one, and a model like none. */
+  #refuseWhileStarting(): void {
+    if (!this.#directory.hasCaughtUp()) throw new AppError('service.starting', { retryAfterMs: STARTING_RETRY_MS });
   }
 
   #bySecret(secret: string): Caller | Promise<Caller> {

@@ -68,7 +68,7 @@ export class Projections implements OnModuleInit, OnApplicationShutdown {
 
   async onModuleInit(): Promise<void> {
     // Ready once: with the bus away later, the gateway goes on with what it knows.
-    this.#readiness.add('projections', () => this.#projection?.isCaughtUp() ?? false);
+    this.#readiness.add('projections', () => this.hasCaughtUp());
     this.#projection = await projectionOf({
       bus: this.#bus,
       logger: this.#logger,
@@ -88,6 +88,11 @@ export class Projections implements OnModuleInit, OnApplicationShutdown {
   /** Resolves when everything that the topics held at the start is known. */
   get caughtUp(): Promise<void> {
     return this.#started.caughtUp;
+  }
+
+  /** Is everything known that the topics held at the start? Before that, what is not known may yet exist. */
+  hasCaughtUp(): boolean {
+    return this.#projection?.isCaughtUp() ?? false;
   }
 
   /** Are changes arriving now? */
