@@ -1,7 +1,15 @@
 // The test run of `npm run test:kafka`: the event bus' conformance suite and the platform on a real Apache Kafka, which
-// the suite's set-up fetches, starts and stops. The last line is `N passed, N failed`. Arguments go to Vitest.
+// is fetched first, and which the suite's set-up starts and stops. The last line is `N passed, N failed`. Arguments go to Vitest.
 import { spawn } from 'node:child_process';
 import process from 'node:process';
+import { kafkaJars } from '../libs/testing/src/kafka/kafka-files.ts';
+
+try {
+  await kafkaJars();
+} catch (error) {
+  process.stdout.write(`${error.message}\n\n0 passed, 1 failed\n`);
+  process.exit(1);
+}
 
 const vitest = spawn(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', '--project', 'kafka', ...process.argv.slice(2)], {
   stdio: 'inherit',
