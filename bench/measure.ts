@@ -6,7 +6,9 @@ const TICKS_PER_SECOND = 100;
 
 /** CPU time in microseconds that a process has used, all threads, user and system. Linux. */
 export function cpuMicros(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ');
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ');
   // Fields 14 and 15 of proc(5); the first after the name is field 3.
   return ((Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND) * 1e6;
 }

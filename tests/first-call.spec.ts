@@ -32,7 +32,14 @@ describe('from a fresh start to a metered, priced answer', () => {
 
   test('what the start printed is in demo.env, which only its owner can read', () => {
     expect(fileMode(platform.demoFile)).toBe('600');
-    expect(Object.keys(platform.demo).sort()).toEqual(['WEIR_ADMIN_EMAIL', 'WEIR_ADMIN_PASSWORD', 'WEIR_API_KEY', 'WEIR_OPERATOR_EMAIL', 'WEIR_OPERATOR_PASSWORD', 'WEIR_URL']);
+    expect(Object.keys(platform.demo).sort()).toEqual([
+      'WEIR_ADMIN_EMAIL',
+      'WEIR_ADMIN_PASSWORD',
+      'WEIR_API_KEY',
+      'WEIR_OPERATOR_EMAIL',
+      'WEIR_OPERATOR_PASSWORD',
+      'WEIR_URL',
+    ]);
   });
 
   test('a picture and a sentence are answered through GraphQL and the Open Inference Protocol', async () => {
@@ -42,7 +49,10 @@ describe('from a fresh start to a metered, priced answer', () => {
     expect(sentiment.output.labels[0]).toMatchObject({ label: 'NEGATIVE' });
     const answer = await client.openInfer('sentiment', aText('I love this phone, the battery lasts for days.'));
     expect(answer.status).toBe(200);
-    expect(await answer.json()).toMatchObject({ model_name: 'sentiment', outputs: [{ name: 'label', shape: [1, 2], data: ['POSITIVE', 'NEGATIVE'] }, { name: 'score' }] });
+    expect(await answer.json()).toMatchObject({
+      model_name: 'sentiment',
+      outputs: [{ name: 'label', shape: [1, 2], data: ['POSITIVE', 'NEGATIVE'] }, { name: 'score' }],
+    });
     expect(answer.headers.get('ratelimit-policy')).toMatch(/^"requests";q=\d+;w=60$/);
     expect(answer.headers.get('ratelimit')).toMatch(/^"requests";r=\d+;t=\d+$/);
   });
@@ -50,7 +60,10 @@ describe('from a fresh start to a metered, priced answer', () => {
   test('the receipt of an answer appears in the ledger, with the same quantities and cost', async () => {
     const { receiptId, cost, usage } = await client.infer('digits', { image: { base64: SEVEN } });
     const { receipt } = await eventually(() =>
-      client.data<{ receipt: { cost: unknown; quantities: unknown } }>('query ($id: ID!) { receipt(id: $id) { cost { amount currency } quantities { meter quantity } } }', { id: receiptId }),
+      client.data<{ receipt: { cost: unknown; quantities: unknown } }>(
+        'query ($id: ID!) { receipt(id: $id) { cost { amount currency } quantities { meter quantity } } }',
+        { id: receiptId },
+      ),
     );
     expect(receipt.cost).toEqual(cost);
     expect(receipt.quantities).toHaveLength(usage.length);
@@ -69,7 +82,9 @@ describe('from a fresh start to a metered, priced answer', () => {
   });
 
   test('npm run demo follows a picture and a sentence to the invoice', async () => {
-    const { stdout } = await promisify(execFile)(process.execPath, [LAUNCHER, 'demo'], { env: { PATH: process.env['PATH'], WEIR_HOME: platform.home, WEIR_PORT: String(platform.port) } });
+    const { stdout } = await promisify(execFile)(process.execPath, [LAUNCHER, 'demo'], {
+      env: { PATH: process.env['PATH'], WEIR_HOME: platform.home, WEIR_PORT: String(platform.port) },
+    });
     expect(stdout).toMatch(/adds? up/);
   });
 
@@ -94,6 +109,8 @@ describe('from a fresh start to a metered, priced answer', () => {
     expect(platform.output).not.toContain(WEIR_API_KEY);
     expect(platform.demo.WEIR_API_KEY).toBe(WEIR_API_KEY);
     expect((await allReceipts(await platform.administrator())).map((receipt) => receipt.id).sort()).toEqual(before);
-    await expect(platform.client.infer('digits', { image: { base64: SEVEN } })).resolves.toMatchObject({ output: { labels: expect.anything() } });
+    await expect(platform.client.infer('digits', { image: { base64: SEVEN } })).resolves.toMatchObject({
+      output: { labels: expect.anything() },
+    });
   });
 });

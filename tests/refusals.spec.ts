@@ -8,7 +8,17 @@ import { aText, PlatformClient } from './harness/platform-client.ts';
 import { RunningPlatform } from './harness/running-platform.ts';
 
 const MODELS = new URL('../models/', import.meta.url).pathname;
-const TINY_PICTURE = { inputs: [{ name: 'image', shape: [1], datatype: 'BYTES', parameters: { content_type: 'base64' }, data: [Buffer.from('this is not a picture').toString('base64')] }] };
+const TINY_PICTURE = {
+  inputs: [
+    {
+      name: 'image',
+      shape: [1],
+      datatype: 'BYTES',
+      parameters: { content_type: 'base64' },
+      data: [Buffer.from('this is not a picture').toString('base64')],
+    },
+  ],
+};
 
 /** What a refusal must never hold. */
 const LEAKS = /\bat .*\(.*:\d+:\d+\)|node_modules|\/apps\/|\.ts:\d+|\.js:\d+|postgres|ECONN|onnxruntime/i;
@@ -28,7 +38,10 @@ describe('bad calls are refused with the code of the table, on every surface', (
   /** A refusal of the Open Inference Protocol: status of the kind, code in the header, only a message in the body. */
   async function refusedByProtocol(answer: Response, code: ErrorCode): Promise<void> {
     const text = await answer.text();
-    expect({ status: answer.status, code: answer.headers.get('x-weir-error-code') }).toEqual({ status: ERROR_KINDS[ERRORS[code].kind].httpStatus, code });
+    expect({ status: answer.status, code: answer.headers.get('x-weir-error-code') }).toEqual({
+      status: ERROR_KINDS[ERRORS[code].kind].httpStatus,
+      code,
+    });
     expect(JSON.parse(text)).toEqual({ error: expect.stringMatching(/./) });
     expect(text).not.toMatch(LEAKS);
   }
@@ -46,21 +59,36 @@ describe('bad calls are refused with the code of the table, on every surface', (
   });
 
   test('a wrong input shape, datatype or name, with the field that is wrong', async () => {
-    const wrong = { inputs: [{ name: 'pixel_values', shape: [1, 1, 28, 27], datatype: 'FP32', data: new Array(28 * 27).fill(0) }] };
+    const wrong = {
+      inputs: [{ name: 'pixel_values', shape: [1, 1, 28, 27], datatype: 'FP32', data: Array.from({ length: 28 * 27 }, () => 0) }],
+    };
     const answer = await client.openInfer('digits', wrong);
     const body = await answer.clone().text();
     await refusedByProtocol(answer, 'model.input_invalid');
     expect(body).toContain('28');
-    await refusedByProtocol(await client.openInfer('digits', { inputs: [{ name: 'pixel_values', shape: [1, 1, 28, 28], datatype: 'FP32', data: [1, 2, 3] }] }), 'model.input_invalid');
+    await refusedByProtocol(
+      await client.openInfer('digits', { inputs: [{ name: 'pixel_values', shape: [1, 1, 28, 28], datatype: 'FP32', data: [1, 2, 3] }] }),
+      'model.input_invalid',
+    );
     await refusedByProtocol(await client.openInfer('digits', '{"inputs": ['), 'request.malformed');
-    await refusedByGraph(client, 'digits', { tensors: [{ name: 'pixel_values', datatype: 'FP32', shape: [1, 1, 2], data: [0, 0] }] }, 'model.input_invalid');
+    await refusedByGraph(
+      client,
+      'digits',
+      { tensors: [{ name: 'pixel_values', datatype: 'FP32', shape: [1, 1, 2], data: [0, 0] }] },
+      'model.input_invalid',
+    );
     await refusedByGraph(client, 'digits', { text: 'a sentence for a picture model' }, 'model.input_invalid');
     await refusedByGraph(client, 'sentiment', { texts: [] }, 'request.invalid');
   });
 
   test('a PNG that is not one', async () => {
     await refusedByProtocol(await client.openInfer('digits', TINY_PICTURE), 'model.image_invalid');
-    await refusedByGraph(client, 'digits', { image: { base64: Buffer.from('\x89PNG\r\n\x1a\n and then nothing').toString('base64') } }, 'model.image_invalid');
+    await refusedByGraph(
+      client,
+      'digits',
+      { image: { base64: Buffer.from('\x89PNG\r\n\x1a\n and then nothing').toString('base64') } },
+      'model.image_invalid',
+    );
   });
 
   test('a body of 50 MB', async () => {
@@ -70,7 +98,11 @@ describe('bad calls are refused with the code of the table, on every surface', (
     if (answer instanceof Response) await refusedByProtocol(answer, 'request.too_large');
     else expect(String(answer)).toMatch(/fetch failed/);
     const graph = await client
-      .fetch('/graphql', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ query: '{ __typename }', padding: 'a'.repeat(50_000_000) }) })
+      .fetch('/graphql', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ query: '{ __typename }', padding: 'a'.repeat(50_000_000) }),
+      })
       .catch((error: unknown) => error);
     if (graph instanceof Response) expect(graph.status).toBe(413);
     else expect(String(graph)).toMatch(/fetch failed/);
@@ -87,10 +119,15 @@ describe('bad calls are refused with the code of the table, on every surface', (
   });
 
   test('a revoked key, within five seconds, everywhere', async () => {
-    const { createApiKey } = await administrator.data<{ createApiKey: { secret: string; apiKey: { id: string } } }>('mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { secret apiKey { id } } }', { input: { name: 'short-lived' } });
+    const { createApiKey } = await administrator.data<{ createApiKey: { secret: string; apiKey: { id: string } } }>(
+      'mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { secret apiKey { id } } }',
+      { input: { name: 'short-lived' } },
+    );
     const shortLived = new PlatformClient(platform.url, createApiKey.secret);
     await eventually(async () => expect((await shortLived.openInfer('sentiment', aText('x'))).status).toBe(200), 5_000);
-    await administrator.data('mutation ($input: RevokeApiKeyInput!) { revokeApiKey(input: $input) { apiKey { id } } }', { input: { id: createApiKey.apiKey.id } });
+    await administrator.data('mutation ($input: RevokeApiKeyInput!) { revokeApiKey(input: $input) { apiKey { id } } }', {
+      input: { id: createApiKey.apiKey.id },
+    });
     await eventually(async () => expect((await shortLived.openInfer('sentiment', aText('x'))).status).toBe(401), 5_000);
     await refusedByProtocol(await shortLived.openInfer('sentiment', aText('x')), 'auth.invalid');
     expect((await shortLived.graph('{ models { nodes { name } } }')).text).toContain('auth.invalid');
@@ -98,7 +135,11 @@ describe('bad calls are refused with the code of the table, on every surface', (
 
   test("another tenant's model does not exist, in any list or call", async () => {
     const rival = await aTenantWithModel('rival', 'rival/secret');
-    await eventually(async () => expect((await rival.graph<{ model: unknown }>('{ model(name: "rival/secret") { name } }')).data?.model).toEqual({ name: 'rival/secret' }));
+    await eventually(async () =>
+      expect((await rival.graph<{ model: unknown }>('{ model(name: "rival/secret") { name } }')).data?.model).toEqual({
+        name: 'rival/secret',
+      }),
+    );
     await refusedByProtocol(await client.openInfer('rival/secret', aText('x')), 'model.not_found');
     await refusedByGraph(client, 'rival/secret', { text: 'x' }, 'model.not_found');
     const { models } = await client.data<{ models: { nodes: { name: string }[] } }>('{ models(first: 100) { nodes { name } } }');
@@ -109,7 +150,9 @@ describe('bad calls are refused with the code of the table, on every surface', (
   test("the operator's fields are not for tenants, and internal ports are for services alone", async () => {
     expect((await administrator.graph('{ tenants { nodes { id } } }')).errors?.[0]?.extensions['code']).toBe('access.forbidden');
     for (const service of ['auth', 'registry', 'metering', 'billing', 'worker'] as const) {
-      const answer = await fetch(`${platform.internalUrlOf(service)}/${service === 'worker' ? 'v2' : 'graphql'}`, { headers: { authorization: `Bearer ${platform.demo.WEIR_API_KEY}`, 'x-weir-internal-token': 'forged' } });
+      const answer = await fetch(`${platform.internalUrlOf(service)}/${service === 'worker' ? 'v2' : 'graphql'}`, {
+        headers: { authorization: `Bearer ${platform.demo.WEIR_API_KEY}`, 'x-weir-internal-token': 'forged' },
+      });
       expect(answer.status).toBe(401);
       expect(await answer.text()).toContain('other Weir services');
     }
@@ -120,9 +163,12 @@ describe('bad calls are refused with the code of the table, on every surface', (
   async function aTenantWithModel(slug: string, model: string): Promise<PlatformClient> {
     const operator = await platform.operator();
     const owner = { email: `owner@${slug}.example`, name: 'Owner', password: `a long password of ${slug}` };
-    const { createTenant } = await operator.data<{ createTenant: { tenant: { id: string } } }>('mutation ($input: CreateTenantInput!) { createTenant(input: $input) { tenant { id } } }', {
-      input: { slug, displayName: slug, owner },
-    });
+    const { createTenant } = await operator.data<{ createTenant: { tenant: { id: string } } }>(
+      'mutation ($input: CreateTenantInput!) { createTenant(input: $input) { tenant { id } } }',
+      {
+        input: { slug, displayName: slug, owner },
+      },
+    );
     const session = await eventually(() => PlatformClient.signIn(platform.url, owner.email, owner.password));
     const folder = path.join(MODELS, 'sentiment');
     const files = await Promise.all(

@@ -33,9 +33,12 @@ const GATEWAY = fileURLToPath(new URL('../../apps/gateway/dist/main.js', import.
 
 /** A 28×28 picture's worth of request: about one kilobyte of base64. */
 const PICTURE = Buffer.alloc(600, 7).toString('base64');
-const REST_BODY = JSON.stringify({ inputs: [{ name: 'image', shape: [1], datatype: 'BYTES', parameters: { content_type: 'base64' }, data: [PICTURE] }] });
+const REST_BODY = JSON.stringify({
+  inputs: [{ name: 'image', shape: [1], datatype: 'BYTES', parameters: { content_type: 'base64' }, data: [PICTURE] }],
+});
 const GRAPHQL_BODY = JSON.stringify({
-  query: 'mutation Infer($input: InferInput!) { infer(input: $input) { id output { ... on Classification { labels { label score } } } usage { meter quantity } cost { amount currency } receiptId } }',
+  query:
+    'mutation Infer($input: InferInput!) { infer(input: $input) { id output { ... on Classification { labels { label score } } } usage { meter quantity } cost { amount currency } receiptId } }',
   variables: { input: { model: 'digits', input: { image: { base64: PICTURE } } } },
 });
 
@@ -71,9 +74,27 @@ export async function benchEdge(): Promise<string> {
     const headers = { 'content-type': 'application/json', authorization: `Bearer ${key}` };
     const rest = { path: '/v2/models/digits/infer', headers, body: REST_BODY };
     const parties: Party[] = [
-      { name: 'floor: node:http proxy', pid: floor.pid, target: { ...rest, origin: `http://127.0.0.1:${floor.port}` }, cpuPerOperation: [], latencies: [] },
-      { name: 'gateway, Open Inference Protocol', pid: gateway.pid, target: { ...rest, origin: gateway.url }, cpuPerOperation: [], latencies: [] },
-      { name: 'gateway, GraphQL', pid: gateway.pid, target: { path: '/graphql', headers, body: GRAPHQL_BODY, origin: gateway.url }, cpuPerOperation: [], latencies: [] },
+      {
+        name: 'floor: node:http proxy',
+        pid: floor.pid,
+        target: { ...rest, origin: `http://127.0.0.1:${floor.port}` },
+        cpuPerOperation: [],
+        latencies: [],
+      },
+      {
+        name: 'gateway, Open Inference Protocol',
+        pid: gateway.pid,
+        target: { ...rest, origin: gateway.url },
+        cpuPerOperation: [],
+        latencies: [],
+      },
+      {
+        name: 'gateway, GraphQL',
+        pid: gateway.pid,
+        target: { path: '/graphql', headers, body: GRAPHQL_BODY, origin: gateway.url },
+        cpuPerOperation: [],
+        latencies: [],
+      },
     ];
     for (const party of parties) await drive(party.target, REQUESTS, IN_FLIGHT);
     for (let round = 0; round < ROUNDS; round++) {
@@ -103,7 +124,10 @@ function report(parties: readonly Party[]): string {
   const floorP99 = percentile(floor.latencies, 0.99);
   const rows = parties.map((party) => {
     const ratios = party.cpuPerOperation.map((value, round) => value / (floor.cpuPerOperation[round] ?? NaN));
-    const added = party === floor ? '' : `${(percentile(party.latencies, 0.5) - floorP50).toFixed(2)} / ${(percentile(party.latencies, 0.99) - floorP99).toFixed(2)}`;
+    const added =
+      party === floor
+        ? ''
+        : `${(percentile(party.latencies, 0.5) - floorP50).toFixed(2)} / ${(percentile(party.latencies, 0.99) - floorP99).toFixed(2)}`;
     return `| ${party.name} | ${show(summarise(party.cpuPerOperation), 'µs')} | ${show(summarise(ratios), '×', 2)} | ${percentile(party.latencies, 0.5).toFixed(2)} / ${percentile(party.latencies, 0.99).toFixed(2)} | ${added} |`;
   });
   return `${ROUNDS} rounds of ${REQUESTS} calls, ${IN_FLIGHT} in flight; latency one at a time. Median (range).
@@ -118,7 +142,9 @@ async function publishWorld(bus: EventBus, workerUrl: string): Promise<string> {
   const now = new Date().toISOString();
   const key = issueApiKey();
   const publish = async <T>(definition: EventDefinition<T>, data: T): Promise<void> => {
-    await bus.send(definition.topic, [toRecord(definition, data, { id: systemIds.next(), source: 'bench', tenant: 'acme', occurredAt: now })]);
+    await bus.send(definition.topic, [
+      toRecord(definition, data, { id: systemIds.next(), source: 'bench', tenant: 'acme', occurredAt: now }),
+    ]);
   };
   await publish(tenantChanged, { id: 'acme', slug: 'acme', displayName: 'Acme', status: 'active' });
   await publish(apiKeyChanged, {

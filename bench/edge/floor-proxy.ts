@@ -5,10 +5,13 @@ const target = Number(process.argv[2]);
 const agent = new Agent({ keepAlive: true, maxSockets: 64 });
 
 const server = createServer((request, response) => {
-  const onward = forward({ agent, host: '127.0.0.1', port: target, method: request.method, path: request.url, headers: request.headers }, (answer) => {
-    response.writeHead(answer.statusCode ?? 502, answer.headers);
-    answer.pipe(response);
-  });
+  const onward = forward(
+    { agent, host: '127.0.0.1', port: target, method: request.method, path: request.url, headers: request.headers },
+    (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(response);
+    },
+  );
   onward.on('error', () => response.writeHead(502).end());
   request.pipe(onward);
 });

@@ -17,7 +17,8 @@ export async function drive(target: Target, count: number, inFlight: number): Pr
       const begin = performance.now();
       const answer = await pool.request({ method: 'POST', path: target.path, headers: target.headers, body: target.body });
       const text = await answer.body.text();
-      if (answer.statusCode !== 200 || text.includes('"errors"')) throw new Error(`${target.path} answered ${answer.statusCode}: ${text.slice(0, 500)}`);
+      if (answer.statusCode !== 200 || text.includes('"errors"'))
+        throw new Error(`${target.path} answered ${answer.statusCode}: ${text.slice(0, 500)}`);
       latencies.push(performance.now() - begin);
     }
   };

@@ -14,7 +14,11 @@ const answer = JSON.stringify({
 const server = createServer((request, response) => {
   request.resume();
   request.on('end', () => {
-    response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(answer), 'x-weir-usage': 'inputs=1,input-tokens=0' });
+    response.writeHead(200, {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(answer),
+      'x-weir-usage': 'inputs=1,input-tokens=0',
+    });
     response.end(answer);
   });
 });

@@ -44,7 +44,11 @@ export async function benchStartup(): Promise<string> {
 
 async function startAndStop(home: string, idleMs: number): Promise<{ seconds: number; idle: { bytes: number; processes: number } }> {
   const begin = performance.now();
-  const npm = spawn('npm', ['start'], { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, WEIR_HOME: home, WEIR_PORT: String(PORT) } });
+  const npm = spawn('npm', ['start'], {
+    cwd: ROOT,
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, WEIR_HOME: home, WEIR_PORT: String(PORT) },
+  });
   const ended = new Promise((resolve) => npm.once('exit', resolve));
   try {
     await firstAnswer(home, npm);
@@ -85,7 +89,9 @@ function descendants(root: number): number[] {
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;
     try {
-      const fields = readFileSync(`/proc/${name}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ');
+      const fields = readFileSync(`/proc/${name}/stat`, 'utf8')
+        .replace(/^.*\) /s, '')
+        .split(' ');
       const parent = Number(fields[1]);
       children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
     } catch {

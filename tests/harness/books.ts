@@ -54,7 +54,11 @@ export function quantitiesOf(receipts: readonly Receipt[]): Record<string, strin
       sums[key] = (sums[key] ?? new Decimal(0)).plus(quantity);
     }
   }
-  return Object.fromEntries(Object.entries(sums).filter(([, sum]) => !sum.isZero()).map(([key, sum]) => [key, sum.toFixed()]));
+  return Object.fromEntries(
+    Object.entries(sums)
+      .filter(([, sum]) => !sum.isZero())
+      .map(([key, sum]) => [key, sum.toFixed()]),
+  );
 }
 
 /** The same of an invoice. */

@@ -3,7 +3,11 @@ export interface GraphAnswer<T> {
   readonly status: number;
   readonly headers: Headers;
   readonly data?: T | null;
-  readonly errors?: readonly { readonly message: string; readonly path?: readonly (string | number)[]; readonly extensions: Readonly<Record<string, unknown>> }[];
+  readonly errors?: readonly {
+    readonly message: string;
+    readonly path?: readonly (string | number)[];
+    readonly extensions: Readonly<Record<string, unknown>>;
+  }[];
   /** The body as it came. */
   readonly text: string;
 }
@@ -30,14 +34,22 @@ export class PlatformClient {
   }
 
   static async signIn(url: string, email: string, password: string): Promise<PlatformClient> {
-    const answer = await fetch(`${url}/auth/sign-in`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ email, password }) });
+    const answer = await fetch(`${url}/auth/sign-in`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ email, password }),
+    });
     if (answer.status !== 200) throw new Error(`sign-in answered ${answer.status}: ${await answer.text()}`);
     const { token } = (await answer.json()) as { token: string };
     return new PlatformClient(url, token);
   }
 
   async graph<T>(query: string, variables: Record<string, unknown> = {}): Promise<GraphAnswer<T>> {
-    const answer = await this.fetch('/graphql', { method: 'POST', headers: { accept: 'application/graphql-response+json', 'content-type': 'application/json' }, body: JSON.stringify({ query, variables }) });
+    const answer = await this.fetch('/graphql', {
+      method: 'POST',
+      headers: { accept: 'application/graphql-response+json', 'content-type': 'application/json' },
+      body: JSON.stringify({ query, variables }),
+    });
     const text = await answer.text();
     const body = JSON.parse(text) as Pick<GraphAnswer<T>, 'data' | 'errors'>;
     return { ...body, status: answer.status, headers: answer.headers, text };
@@ -46,7 +58,8 @@ export class PlatformClient {
   /** The data of a request that must succeed. */
   async data<T>(query: string, variables: Record<string, unknown> = {}): Promise<T> {
     const answer = await this.graph<T>(query, variables);
-    if (answer.errors !== undefined || answer.data === undefined || answer.data === null) throw new Error(`GraphQL answered ${answer.status}: ${answer.text}`);
+    if (answer.errors !== undefined || answer.data === undefined || answer.data === null)
+      throw new Error(`GraphQL answered ${answer.status}: ${answer.text}`);
     return answer.data;
   }
 
@@ -62,7 +75,11 @@ export class PlatformClient {
 
   /** The Open Inference Protocol. */
   openInfer(model: string, body: unknown): Promise<Response> {
-    return this.fetch(`/v2/models/${encodeURIComponent(model)}/infer`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: typeof body === 'string' ? body : JSON.stringify(body) });
+    return this.fetch(`/v2/models/${encodeURIComponent(model)}/infer`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    });
   }
 
   fetch(path: string, init: RequestInit = {}): Promise<Response> {

@@ -78,7 +78,12 @@ export class RunningPlatform {
   }
 
   /** What a newcomer finds in demo.env. */
-  get demo(): Readonly<Record<'WEIR_URL' | 'WEIR_API_KEY' | 'WEIR_ADMIN_EMAIL' | 'WEIR_ADMIN_PASSWORD' | 'WEIR_OPERATOR_EMAIL' | 'WEIR_OPERATOR_PASSWORD', string>> {
+  get demo(): Readonly<
+    Record<
+      'WEIR_URL' | 'WEIR_API_KEY' | 'WEIR_ADMIN_EMAIL' | 'WEIR_ADMIN_PASSWORD' | 'WEIR_OPERATOR_EMAIL' | 'WEIR_OPERATOR_PASSWORD',
+      string
+    >
+  > {
     return parseEnv(readFileSync(this.demoFile, 'utf8')) as RunningPlatform['demo'];
   }
 
@@ -113,7 +118,10 @@ export class RunningPlatform {
   /** Puts a file of a tenant's model into the registry, as an upload service does. */
   async upload(tenantId: string, sha256: string, content: Uint8Array<ArrayBuffer>): Promise<void> {
     const jwk = JSON.parse(readFileSync(path.join(this.home, 'keys', 'gateway.jwk.json'), 'utf8')) as InternalSigningKey['jwk'];
-    const token = await new InternalTokenSigner({ service: 'gateway', jwk }).sign({ kind: 'person', id: 'uploader', tenantId, scopes: new Set(['models.manage']) }, 'registry');
+    const token = await new InternalTokenSigner({ service: 'gateway', jwk }).sign(
+      { kind: 'person', id: 'uploader', tenantId, scopes: new Set(['models.manage']) },
+      'registry',
+    );
     const answer = await fetch(`${this.internalUrlOf('registry')}/artifacts/sha256/${sha256}`, {
       method: 'PUT',
       headers: { [INTERNAL_TOKEN_HEADER]: token, 'content-type': 'application/octet-stream' },
@@ -168,7 +176,10 @@ export class RunningPlatform {
     let timer: NodeJS.Timeout | undefined;
     try {
       await new Promise<void>((resolve, reject) => {
-        timer = setTimeout(() => reject(new Error(`the platform is not ready after ${READY_TIMEOUT_MS / 1000} s:\n${this.output}`)), READY_TIMEOUT_MS);
+        timer = setTimeout(
+          () => reject(new Error(`the platform is not ready after ${READY_TIMEOUT_MS / 1000} s:\n${this.output}`)),
+          READY_TIMEOUT_MS,
+        );
         this.#launcher.once('exit', (code) => reject(new Error(`the launcher ended with ${code}:\n${this.output}`)));
         this.#launcher.on('message', (message: { type?: string }) => {
           if (message.type === 'ready') resolve();
@@ -191,7 +202,10 @@ export class RunningPlatform {
 
 /** Runs a launcher that is expected to end by itself. */
 export async function runLauncher(args: string[], environment: Record<string, string>): Promise<{ code: number | null; output: string }> {
-  const launcher = fork(LAUNCHER, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...environment } });
+  const launcher = fork(LAUNCHER, args, {
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...environment },
+  });
   let output = '';
   for (const stream of [launcher.stdout, launcher.stderr]) stream?.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const code = await new Promise<number | null>((resolve) => launcher.once('exit', resolve));

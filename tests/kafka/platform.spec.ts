@@ -53,7 +53,9 @@ describe('the whole platform on Apache Kafka', () => {
         body: JSON.stringify(aText('x')),
       });
     await eventually(async () => expect((await call()).status).toBe(200), 5_000);
-    await administrator.data('mutation ($input: RevokeApiKeyInput!) { revokeApiKey(input: $input) { apiKey { id } } }', { input: { id: createApiKey.apiKey.id } });
+    await administrator.data('mutation ($input: RevokeApiKeyInput!) { revokeApiKey(input: $input) { apiKey { id } } }', {
+      input: { id: createApiKey.apiKey.id },
+    });
     await eventually(async () => expect((await call()).status).toBe(401), 5_000);
   });
 });

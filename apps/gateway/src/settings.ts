@@ -2,27 +2,64 @@ import { defineSettings, settingSchemas, type SettingsOf } from '@weir/platform/
 import type { BaseSettings } from '@weir/platform/service';
 import { z } from 'zod';
 
-const serviceUrl = (env: string, service: string) => ({ env, schema: settingSchemas.url(), description: `address of the ${service} service` });
+const serviceUrl = (env: string, service: string) => ({
+  env,
+  schema: settingSchemas.url(),
+  description: `address of the ${service} service`,
+});
 
 export const gatewaySettings = defineSettings({
-  internalPort: { env: 'WEIR_INTERNAL_PORT', schema: settingSchemas.port(0), description: 'port for metrics, on loopback or the address of WEIR_INTERNAL_HOST; 0 takes a free one' },
+  internalPort: {
+    env: 'WEIR_INTERNAL_PORT',
+    schema: settingSchemas.port(0),
+    description: 'port for metrics, on loopback or the address of WEIR_INTERNAL_HOST; 0 takes a free one',
+  },
   internalHost: { env: 'WEIR_INTERNAL_HOST', schema: z.string().default('127.0.0.1'), description: 'address of the internal port' },
-  publicUrl: { env: 'WEIR_PUBLIC_URL', schema: settingSchemas.url().optional(), description: 'address that users see, when a proxy stands before the gateway' },
+  publicUrl: {
+    env: 'WEIR_PUBLIC_URL',
+    schema: settingSchemas.url().optional(),
+    description: 'address that users see, when a proxy stands before the gateway',
+  },
   authUrl: serviceUrl('WEIR_AUTH_URL', 'auth'),
   registryUrl: serviceUrl('WEIR_REGISTRY_URL', 'registry'),
   meteringUrl: serviceUrl('WEIR_METERING_URL', 'metering'),
   billingUrl: serviceUrl('WEIR_BILLING_URL', 'billing'),
-  spoolDirectory: { env: 'WEIR_SPOOL_DIR', schema: settingSchemas.requiredText(), description: 'folder for usage that the bus does not have yet; one gateway process each' },
+  spoolDirectory: {
+    env: 'WEIR_SPOOL_DIR',
+    schema: settingSchemas.requiredText(),
+    description: 'folder for usage that the bus does not have yet; one gateway process each',
+  },
   spoolSync: {
     env: 'WEIR_SPOOL_SYNC',
     schema: z.enum(['commit', 'write'], 'must be commit or write').default('commit'),
-    description: 'commit: usage is on the disk before an answer is sent, safe from a power cut; write: it is with the operating system, safe from the death of the process',
+    description:
+      'commit: usage is on the disk before an answer is sent, safe from a power cut; write: it is with the operating system, safe from the death of the process',
   },
-  spoolMaxBytes: { env: 'WEIR_SPOOL_MAX_BYTES', schema: settingSchemas.integer(1_048_576, 1_099_511_627_776, 1_073_741_824), description: 'bytes of usage that may wait for the bus; when they are used up nothing is served' },
-  requestsPerMinute: { env: 'WEIR_REQUESTS_PER_MINUTE', schema: settingSchemas.integer(1, 10_000_000, 600), description: 'calls a minute of a key that has no limit of its own' },
-  maxInFlight: { env: 'WEIR_MAX_IN_FLIGHT', schema: settingSchemas.integer(1, 100_000, 64), description: 'calls under way at once of a key that has no limit of its own' },
-  inferenceTimeoutMs: { env: 'WEIR_INFERENCE_TIMEOUT_MS', schema: settingSchemas.integer(100, 3_600_000, 30_000), description: 'milliseconds that an inference may take from arrival to answer' },
-  bodyLimitBytes: { env: 'WEIR_BODY_LIMIT_BYTES', schema: settingSchemas.integer(1_024, 1_073_741_824, 10_485_760), description: 'largest body of a request' },
+  spoolMaxBytes: {
+    env: 'WEIR_SPOOL_MAX_BYTES',
+    schema: settingSchemas.integer(1_048_576, 1_099_511_627_776, 1_073_741_824),
+    description: 'bytes of usage that may wait for the bus; when they are used up nothing is served',
+  },
+  requestsPerMinute: {
+    env: 'WEIR_REQUESTS_PER_MINUTE',
+    schema: settingSchemas.integer(1, 10_000_000, 600),
+    description: 'calls a minute of a key that has no limit of its own',
+  },
+  maxInFlight: {
+    env: 'WEIR_MAX_IN_FLIGHT',
+    schema: settingSchemas.integer(1, 100_000, 64),
+    description: 'calls under way at once of a key that has no limit of its own',
+  },
+  inferenceTimeoutMs: {
+    env: 'WEIR_INFERENCE_TIMEOUT_MS',
+    schema: settingSchemas.integer(100, 3_600_000, 30_000),
+    description: 'milliseconds that an inference may take from arrival to answer',
+  },
+  bodyLimitBytes: {
+    env: 'WEIR_BODY_LIMIT_BYTES',
+    schema: settingSchemas.integer(1_024, 1_073_741_824, 10_485_760),
+    description: 'largest body of a request',
+  },
 });
 
 export type GatewaySettings = BaseSettings & SettingsOf<typeof gatewaySettings>;

@@ -13,7 +13,12 @@ export const tenantSchema = z.object({
 export type TenantState = z.infer<typeof tenantSchema>;
 
 /** The tenant as it is now. */
-export const tenantChanged = defineEvent({ type: 'auth.tenant.changed.v1', topic: 'auth.tenants', schema: tenantSchema, key: (tenant) => tenant.id });
+export const tenantChanged = defineEvent({
+  type: 'auth.tenant.changed.v1',
+  topic: 'auth.tenants',
+  schema: tenantSchema,
+  key: (tenant) => tenant.id,
+});
 
 export const keyLimitsSchema = z.object({
   /** Calls a minute; null means the platform's default. */
@@ -37,7 +42,12 @@ export const apiKeySchema = z.object({
 export type ApiKeyState = z.infer<typeof apiKeySchema>;
 
 /** The API key as it is now. A revoked key is a tombstone: `data` null under its digest. */
-export const apiKeyChanged = defineEvent({ type: 'auth.api-key.changed.v1', topic: 'auth.api-keys', schema: apiKeySchema, key: (key) => key.digest });
+export const apiKeyChanged = defineEvent({
+  type: 'auth.api-key.changed.v1',
+  topic: 'auth.api-keys',
+  schema: apiKeySchema,
+  key: (key) => key.digest,
+});
 
 export const sessionRevokedSchema = z.object({
   id,
@@ -47,7 +57,12 @@ export const sessionRevokedSchema = z.object({
 export type SessionRevocation = z.infer<typeof sessionRevokedSchema>;
 
 /** A session ended before its token expires. */
-export const sessionRevoked = defineEvent({ type: 'auth.session.revoked.v1', topic: 'auth.sessions', schema: sessionRevokedSchema, key: (session) => session.id });
+export const sessionRevoked = defineEvent({
+  type: 'auth.session.revoked.v1',
+  topic: 'auth.sessions',
+  schema: sessionRevokedSchema,
+  key: (session) => session.id,
+});
 
 export const signingKeySchema = z.object({
   /** `kid` of the tokens that it signed. */
@@ -58,4 +73,9 @@ export const signingKeySchema = z.object({
 export type SigningKeyState = z.infer<typeof signingKeySchema>;
 
 /** A key with which auth signs session tokens. */
-export const signingKeyChanged = defineEvent({ type: 'auth.signing-key.changed.v1', topic: 'auth.signing-keys', schema: signingKeySchema, key: (key) => key.id });
+export const signingKeyChanged = defineEvent({
+  type: 'auth.signing-key.changed.v1',
+  topic: 'auth.signing-keys',
+  schema: signingKeySchema,
+  key: (key) => key.id,
+});

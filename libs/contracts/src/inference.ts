@@ -31,7 +31,12 @@ export const WORKER_HEARTBEAT_MS = 5_000;
 export const WORKER_EXPIRY_MS = 20_000;
 
 /** The worker as it is now; a tombstone when it stopped. */
-export const workerChanged = defineEvent({ type: 'inference.worker.changed.v1', topic: 'inference.workers', schema: workerSchema, key: (worker) => worker.id });
+export const workerChanged = defineEvent({
+  type: 'inference.worker.changed.v1',
+  topic: 'inference.workers',
+  schema: workerSchema,
+  key: (worker) => worker.id,
+});
 
 export const meterSchema = z.enum(['requests', 'inputs', 'input-tokens']);
 /**
@@ -72,4 +77,9 @@ export const usageSchema = z.object({
 export type Usage = z.infer<typeof usageSchema>;
 
 /** A call was answered (or is about to be: the record is durable before the answer is sent). */
-export const usageRecorded = defineEvent({ type: 'inference.usage.recorded.v1', topic: 'inference.usage', schema: usageSchema, key: (usage) => usage.tenantId });
+export const usageRecorded = defineEvent({
+  type: 'inference.usage.recorded.v1',
+  topic: 'inference.usage',
+  schema: usageSchema,
+  key: (usage) => usage.tenantId,
+});

@@ -23,4 +23,9 @@ export const usageRolledSchema = z.object({
 export type UsageRolled = z.infer<typeof usageRolledSchema>;
 
 /** The sum of an hour changed. */
-export const usageRolled = defineEvent({ type: 'metering.usage.rolled.v1', topic: 'metering.usage-rolled', schema: usageRolledSchema, key: (sum) => sum.tenantId });
+export const usageRolled = defineEvent({
+  type: 'metering.usage.rolled.v1',
+  topic: 'metering.usage-rolled',
+  schema: usageRolledSchema,
+  key: (sum) => sum.tenantId,
+});

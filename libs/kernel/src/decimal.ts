@@ -36,5 +36,8 @@ export function minorUnitDigits(currency: string): number {
 
 /** The amount as it can be paid: rounded half to even to the currency's minor unit. */
 export function roundToPayable(money: Money): Money {
-  return { amount: new Decimal(money.amount).toFixed(minorUnitDigits(money.currency), DecimalJs.ROUND_HALF_EVEN), currency: money.currency };
+  return {
+    amount: new Decimal(money.amount).toFixed(minorUnitDigits(money.currency), DecimalJs.ROUND_HALF_EVEN),
+    currency: money.currency,
+  };
 }

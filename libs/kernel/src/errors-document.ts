@@ -3,9 +3,12 @@ import { ERROR_KINDS, ERRORS, type ErrorKind } from './errors.ts';
 /** `docs/errors.md`: the error table for people. */
 export function errorsDocument(): string {
   const kinds = Object.entries(ERROR_KINDS).map(
-    ([kind, mapping]) => `| \`${kind}\` | ${mapping.httpStatus} | \`${mapping.openaiType}\` | \`${mapping.grpcStatus}\` | ${mapping.isRetryable ? 'yes' : 'no'} |`,
+    ([kind, mapping]) =>
+      `| \`${kind}\` | ${mapping.httpStatus} | \`${mapping.openaiType}\` | \`${mapping.grpcStatus}\` | ${mapping.isRetryable ? 'yes' : 'no'} |`,
   );
-  const codes = Object.entries(ERRORS).map(([code, { kind, message, remedy }]) => `| \`${code}\` | ${statusOf(kind)} | ${message} | ${remedy} |`);
+  const codes = Object.entries(ERRORS).map(
+    ([code, { kind, message, remedy }]) => `| \`${code}\` | ${statusOf(kind)} | ${message} | ${remedy} |`,
+  );
   return `# Errors
 
 <!-- Generated from libs/kernel/src/errors.ts; a test fails when it is not current. WEIR_UPDATE_DOCS=1 npx vitest run --project unit libs/kernel writes it anew. -->

@@ -3,7 +3,8 @@ import type { GatewaySettings } from '../settings.ts';
 import { Admission, rateLimitHeaders } from './admission.ts';
 import { aCall, aPrincipal } from './gateway-world.fixture.ts';
 
-const admission = (settings: Partial<GatewaySettings> = {}): Admission => new Admission({ requestsPerMinute: 3, maxInFlight: 2, ...settings } as GatewaySettings);
+const admission = (settings: Partial<GatewaySettings> = {}): Admission =>
+  new Admission({ requestsPerMinute: 3, maxInFlight: 2, ...settings } as GatewaySettings);
 
 describe('admission', () => {
   test('a key may send as many requests a minute as its limit, then is told when to come again', async () => {
@@ -40,6 +41,9 @@ describe('admission', () => {
   });
 
   test('the limit is said in the RateLimit headers', () => {
-    expect(rateLimitHeaders({ limit: 600, remaining: 599, resetMs: 41_200 })).toEqual({ 'ratelimit-policy': '"requests";q=600;w=60', ratelimit: '"requests";r=599;t=42' });
+    expect(rateLimitHeaders({ limit: 600, remaining: 599, resetMs: 41_200 })).toEqual({
+      'ratelimit-policy': '"requests";q=600;w=60',
+      ratelimit: '"requests";r=599;t=42',
+    });
   });
 });

@@ -47,7 +47,8 @@ export class Admission {
     const limit = call.limits?.requestsPerMinute ?? this.#settings.requestsPerMinute;
     const rateLimit = await this.#countRequest(subject, limit);
     const inFlight = this.#inFlight.get(subject) ?? 0;
-    if (inFlight >= (call.limits?.maxInFlight ?? this.#settings.maxInFlight)) throw new LimitError('limit.in_flight', rateLimit, IN_FLIGHT_RETRY_MS);
+    if (inFlight >= (call.limits?.maxInFlight ?? this.#settings.maxInFlight))
+      throw new LimitError('limit.in_flight', rateLimit, IN_FLIGHT_RETRY_MS);
     this.#inFlight.set(subject, inFlight + 1);
     return { rateLimit, release: () => this.#leave(subject) };
   }

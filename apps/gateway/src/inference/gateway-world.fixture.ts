@@ -64,13 +64,18 @@ export function anEntitlement(overrides: Partial<Entitlement> = {}): Entitlement
 }
 
 /** A catalogue over plain values, with the look-up rules of the projections. */
-export function aCatalogue(world: { deployments?: DeploymentState[]; entitlements?: Entitlement[]; priceLists?: PriceList[]; workers?: WorkerState[] } = {}): Catalogue {
+export function aCatalogue(
+  world: { deployments?: DeploymentState[]; entitlements?: Entitlement[]; priceLists?: PriceList[]; workers?: WorkerState[] } = {},
+): Catalogue {
   const { deployments = [aDeployment()], entitlements = [anEntitlement()], priceLists = [aPriceList], workers = [aWorker()] } = world;
   return {
     deployment: (model, alias, tenantId) =>
-      deployments.find((one) => one.model === model && one.alias === alias && (one.visibility === 'public' || one.ownerTenantId === tenantId)),
+      deployments.find(
+        (one) => one.model === model && one.alias === alias && (one.visibility === 'public' || one.ownerTenantId === tenantId),
+      ),
     entitlement: (tenantId) => entitlements.find((one) => one.tenantId === tenantId),
     priceListFor: (planId) => priceLists.find((one) => one.planId === planId) ?? null,
-    readyWorkersFor: (versionId) => workers.filter((one) => one.versions.some((version) => version.versionId === versionId && version.state === 'ready')),
+    readyWorkersFor: (versionId) =>
+      workers.filter((one) => one.versions.some((version) => version.versionId === versionId && version.state === 'ready')),
   };
 }

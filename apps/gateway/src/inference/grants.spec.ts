@@ -38,7 +38,9 @@ describe('what a call may run', () => {
 
   test('without a subscription, or outside of its plan, nothing runs', () => {
     for (const entitlements of [[], [anEntitlement({ models: ['sentiment'] })]]) {
-      expect(() => grantFor(aCatalogue({ entitlements }), aCall(), NOW)).toThrow(expect.objectContaining({ code: 'subscription.required' }));
+      expect(() => grantFor(aCatalogue({ entitlements }), aCall(), NOW)).toThrow(
+        expect.objectContaining({ code: 'subscription.required' }),
+      );
     }
   });
 

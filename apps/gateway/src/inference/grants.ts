@@ -17,11 +17,16 @@ export interface Grant {
  *
  * @throws access.forbidden, model.not_found, subscription.required, price.missing
  */
-export function grantFor(catalogue: Catalogue, call: Pick<InferenceCall, 'principal' | 'model' | 'alias' | 'version'>, nowMs: number): Grant {
+export function grantFor(
+  catalogue: Catalogue,
+  call: Pick<InferenceCall, 'principal' | 'model' | 'alias' | 'version'>,
+  nowMs: number,
+): Grant {
   authorise(call.principal, 'infer');
   const { tenantId } = call.principal;
   const deployment = catalogue.deployment(call.model, call.alias ?? DEFAULT_ALIAS, tenantId);
-  if (deployment === undefined || (call.version !== undefined && call.version !== deployment.version)) throw new AppError('model.not_found');
+  if (deployment === undefined || (call.version !== undefined && call.version !== deployment.version))
+    throw new AppError('model.not_found');
   const entitlement = catalogue.entitlement(tenantId);
   if (entitlement === undefined || !covers(entitlement.models, deployment, tenantId)) throw new AppError('subscription.required');
   const list = catalogue.priceListFor(entitlement.planId, nowMs);

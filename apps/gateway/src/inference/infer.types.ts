@@ -3,13 +3,17 @@ import { meterSchema } from '@weir/contracts';
 import { DATATYPES } from '@weir/open-inference';
 import { JsonScalar, MoneyType } from '@weir/platform/graphql';
 
-const enumOf = (values: readonly string[]): Record<string, string> => Object.fromEntries(values.map((value) => [value.toUpperCase().replaceAll('-', '_'), value]));
+const enumOf = (values: readonly string[]): Record<string, string> =>
+  Object.fromEntries(values.map((value) => [value.toUpperCase().replaceAll('-', '_'), value]));
 
 const Datatype = enumOf(DATATYPES);
 registerEnumType(Datatype, { name: 'Datatype', description: 'Element type of a tensor, in the terms of the Open Inference Protocol v2' });
 
 const MeterEnum = enumOf(meterSchema.options);
-registerEnumType(MeterEnum, { name: 'Meter', description: 'What is counted of a call: the call itself, the items in it, the tokens that the model read' });
+registerEnumType(MeterEnum, {
+  name: 'Meter',
+  description: 'What is counted of a call: the call itself, the items in it, the tokens that the model read',
+});
 
 @InputType({ description: 'A picture' })
 export class ImageInput {

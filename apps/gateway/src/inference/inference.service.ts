@@ -51,7 +51,13 @@ export class InferenceService {
         if (call.signal?.aborted === true) throw new AppError('request.cancelled');
         const settlement = await inSpan('settle', {}, () => this.settlements.settle(call, grant, answer.quantities));
         reservation.settle(settlement.cost);
-        return { ...settlement, model: grant.deployment.model, version: grant.deployment.version, body: answer.body, rateLimit: permit.rateLimit };
+        return {
+          ...settlement,
+          model: grant.deployment.model,
+          version: grant.deployment.version,
+          body: answer.body,
+          rateLimit: permit.rateLimit,
+        };
       } finally {
         reservation.release();
       }

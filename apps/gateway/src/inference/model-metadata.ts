@@ -24,11 +24,14 @@ export class ModelMetadata {
     const { deployment } = grantFor(this.catalogue, { principal, model, version }, this.clock.now());
     const worker = this.router.choose(deployment, new Set());
     try {
-      const answer = await request(`${worker.url}/v2/models/${encodeURIComponent(deployment.modelId)}/versions/${encodeURIComponent(deployment.version)}`, {
-        headers: { [INTERNAL_TOKEN_HEADER]: await this.signer.sign(principal, 'worker'), [REQUEST_ID_HEADER]: requestId },
-        headersTimeout: TIMEOUT_MS,
-        bodyTimeout: TIMEOUT_MS,
-      });
+      const answer = await request(
+        `${worker.url}/v2/models/${encodeURIComponent(deployment.modelId)}/versions/${encodeURIComponent(deployment.version)}`,
+        {
+          headers: { [INTERNAL_TOKEN_HEADER]: await this.signer.sign(principal, 'worker'), [REQUEST_ID_HEADER]: requestId },
+          headersTimeout: TIMEOUT_MS,
+          bodyTimeout: TIMEOUT_MS,
+        },
+      );
       const described = (await answer.body.json()) as Record<string, unknown>;
       if (answer.statusCode !== 200) throw new AppError('model.not_ready');
       return { ...described, name: deployment.model, versions: [deployment.version] };

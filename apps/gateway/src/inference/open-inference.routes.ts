@@ -46,7 +46,9 @@ export class OpenInferenceRoutes implements OnModuleInit {
 
   private async mount(scope: FastifyInstance): Promise<void> {
     scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit: this.settings.bodyLimitBytes }, (_, body, done) => done(null, body));
+    scope.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit: this.settings.bodyLimitBytes }, (_, body, done) =>
+      done(null, body),
+    );
     scope.setErrorHandler((error, request, reply) => this.refuse(request, reply, error));
 
     scope.get('/', async () => ({ name: 'weir', version: '0.1.0', extensions: [] }));
@@ -103,7 +105,8 @@ export class OpenInferenceRoutes implements OnModuleInit {
   /** The protocol's error body; the code of the table stands in a header. */
   private refuse(request: FastifyRequest, reply: FastifyReply, thrown: unknown): void {
     const error = fromFrameworkError(thrown);
-    if (error.kind === 'internal' || error.kind === 'unavailable') this.logger.warn({ err: error.cause ?? error, code: error.code, requestId: requestIdFor(request.raw) }, 'inference failed');
+    if (error.kind === 'internal' || error.kind === 'unavailable')
+      this.logger.warn({ err: error.cause ?? error, code: error.code, requestId: requestIdFor(request.raw) }, 'inference failed');
     if (reply.sent) return;
     void reply
       .status(httpStatusOf(error))

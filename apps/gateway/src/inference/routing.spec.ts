@@ -15,7 +15,9 @@ describe('routing', () => {
 
   test('a model that no worker has loaded is not ready, with a time to come again', () => {
     const router = new Router(aCatalogue({ workers: [] }));
-    expect(() => router.choose(aDeployment(), new Set())).toThrow(expect.objectContaining({ code: 'model.not_ready', retryAfterMs: 2_000 }));
+    expect(() => router.choose(aDeployment(), new Set())).toThrow(
+      expect.objectContaining({ code: 'model.not_ready', retryAfterMs: 2_000 }),
+    );
   });
 
   test('when every worker was lost with the call, the error says so', () => {

@@ -30,7 +30,8 @@ export class Router {
         fewest = calls;
       }
     }
-    if (chosen === undefined) throw new AppError(except.size > 0 ? 'worker.unreachable' : 'model.not_ready', { retryAfterMs: NOT_READY_RETRY_MS });
+    if (chosen === undefined)
+      throw new AppError(except.size > 0 ? 'worker.unreachable' : 'model.not_ready', { retryAfterMs: NOT_READY_RETRY_MS });
     return chosen;
   }
 

@@ -22,7 +22,12 @@ export class Settlements {
   readonly #clock: Clock;
   readonly #source: string;
 
-  constructor(@Inject(UsageSpool) spool: UsageSpool, @Inject(IDS) ids: Ids, @Inject(CLOCK) clock: Clock, @Inject(SERVICE) service: ServiceIdentity) {
+  constructor(
+    @Inject(UsageSpool) spool: UsageSpool,
+    @Inject(IDS) ids: Ids,
+    @Inject(CLOCK) clock: Clock,
+    @Inject(SERVICE) service: ServiceIdentity,
+  ) {
     this.#spool = spool;
     this.#ids = ids;
     this.#clock = clock;

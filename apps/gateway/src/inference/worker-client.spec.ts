@@ -67,8 +67,15 @@ describe('calling a worker', () => {
   });
 
   test("the worker's error keeps its code, message and retry time", async () => {
-    answer = (response) => response.writeHead(429, { 'x-weir-error-code': 'worker.overloaded', 'retry-after': '2' }).end('{"error":"the queue of the model is full"}');
-    await expect(client.infer(aRequest())).rejects.toMatchObject({ code: 'worker.overloaded', message: 'the queue of the model is full', retryAfterMs: 2_000 });
+    answer = (response) =>
+      response
+        .writeHead(429, { 'x-weir-error-code': 'worker.overloaded', 'retry-after': '2' })
+        .end('{"error":"the queue of the model is full"}');
+    await expect(client.infer(aRequest())).rejects.toMatchObject({
+      code: 'worker.overloaded',
+      message: 'the queue of the model is full',
+      retryAfterMs: 2_000,
+    });
   });
 
   test('an error of a server that is not ours is said in the terms of the table', async () => {
@@ -83,6 +90,11 @@ describe('calling a worker', () => {
   test('a worker that is gone, before or during the call, is a lost worker', async () => {
     await expect(client.infer(aRequest({ url: 'http://127.0.0.1:1' }))).rejects.toBeInstanceOf(WorkerLostError);
     answer = (response) => response.destroy();
+    await expect(client.infer(aRequest())).rejects.toBeInstanceOf(WorkerLostError);
+  });
+
+  test('a worker that was restarted and has not loaded the model again is a lost worker too', async () => {
+    answer = (response) => response.writeHead(404, { 'x-weir-error-code': 'model.not_found' }).end('{"error":"no such model"}');
     await expect(client.infer(aRequest())).rejects.toBeInstanceOf(WorkerLostError);
   });
 

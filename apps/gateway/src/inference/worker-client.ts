@@ -35,7 +35,7 @@ export interface WorkerAnswer {
   readonly quantities: readonly UsageQuantity[];
 }
 
-/** The worker did not take the call or was lost with it: another may be asked, since running a model has no effect. */
+/** The worker did not take the call, or was lost with it: another may be asked, since running a model has no effect. */
 export class WorkerLostError extends Error {
   constructor(cause: unknown) {
     super('the worker was lost', { cause });
@@ -81,7 +81,12 @@ export class WorkerClient implements OnApplicationShutdown {
   #pool(url: string): Pool {
     let pool = this.#pools.get(url);
     if (pool === undefined) {
-      pool = new Pool(url, { connections: CONNECTIONS, pipelining: 1, connectTimeout: CONNECT_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS });
+      pool = new Pool(url, {
+        connections: CONNECTIONS,
+        pipelining: 1,
+        connectTimeout: CONNECT_TIMEOUT_MS,
+        keepAliveTimeout: KEEP_ALIVE_MS,
+      });
       this.#pools.set(url, pool);
     }
     return pool;
@@ -133,7 +138,8 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#bytes += chunk.length;
-    if (this.#bytes > MAX_RESPONSE_BYTES) controller.abort(new AppError('model.failed', { message: 'The answer of the model is too large.' }));
+    if (this.#bytes > MAX_RESPONSE_BYTES)
+      controller.abort(new AppError('model.failed', { message: 'The answer of the model is too large.' }));
     else this.#chunks.push(chunk);
   }
 
@@ -147,7 +153,8 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   onResponseError(_: Dispatcher.DispatchController, error: Error): void {
     this.#settle();
     if (error instanceof AppError) this.#reject(error);
-    else if ('code' in error && (error.code === 'UND_ERR_HEADERS_TIMEOUT' || error.code === 'UND_ERR_BODY_TIMEOUT')) this.#reject(new AppError('request.timeout', { cause: error }));
+    else if ('code' in error && (error.code === 'UND_ERR_HEADERS_TIMEOUT' || error.code === 'UND_ERR_BODY_TIMEOUT'))
+      this.#reject(new AppError('request.timeout', { cause: error }));
     else this.#reject(new WorkerLostError(error));
   }
 
@@ -165,14 +172,17 @@ function quantitiesOf(header: string | undefined): UsageQuantity[] {
   if (header === undefined) return [];
   return header.split(',').map((part) => {
     const [meter, quantity] = part.split('=');
-    if (quantity === undefined || !/^\d{1,15}$/.test(quantity)) throw new AppError('model.failed', { cause: new Error('a worker reported usage that is not a count') });
+    if (quantity === undefined || !/^\d{1,15}$/.test(quantity))
+      throw new AppError('model.failed', { cause: new Error('a worker reported usage that is not a count') });
     return { meter: meterSchema.parse(meter?.trim()), quantity };
   });
 }
 
 /** The worker's error in the table's terms; a worker that is not ours may send another code or none. */
-function errorOf(status: number, headers: Record<string, string | string[] | undefined>, body: Buffer): AppError {
+function errorOf(status: number, headers: Record<string, string | string[] | undefined>, body: Buffer): AppError | WorkerLostError {
   const code = text(headers[ERROR_CODE_HEADER]);
+  // It announced the model before it was restarted, and has not loaded it again.
+  if (code === 'model.not_found') return new WorkerLostError(new AppError('model.not_ready'));
   const retryAfterSeconds = Number(text(headers['retry-after']));
   const retryAfterMs = Number.isFinite(retryAfterSeconds) && retryAfterSeconds > 0 ? retryAfterSeconds * 1000 : undefined;
   const message = messageOf(body);

@@ -23,7 +23,8 @@ export async function claimDirectory(directory: string): Promise<DirectoryClaim>
     } catch (error) {
       if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
       const owner = Number(await readFile(file, 'utf8').catch(() => '0'));
-      if (owner > 0 && owner !== process.pid && isAlive(owner)) throw new Error(`the folder ${directory} is used by process ${owner}`, { cause: error });
+      if (owner > 0 && owner !== process.pid && isAlive(owner))
+        throw new Error(`the folder ${directory} is used by process ${owner}`, { cause: error });
       await rm(file, { force: true });
     }
   }

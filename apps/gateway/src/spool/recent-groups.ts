@@ -19,11 +19,19 @@ export class RecentGroups {
    * Records from the position on, as far as they are known in one segment, about `maxBytes` of them; null when the
    * position is not at the start of a known group.
    */
-  take(sequence: number, offset: number, maxBytes: number): { readonly records: readonly SpoolRecord[]; readonly consumedBytes: number } | null {
+  take(
+    sequence: number,
+    offset: number,
+    maxBytes: number,
+  ): { readonly records: readonly SpoolRecord[]; readonly consumedBytes: number } | null {
     for (let first = this.#groups[0]; first !== undefined && isBefore(first, sequence, offset); first = this.#groups[0]) this.#drop();
     const records: SpoolRecord[] = [];
     let end = offset;
-    for (let group = this.#groups[0]; group !== undefined && group.sequence === sequence && group.start === end && end - offset < maxBytes; group = this.#groups[0]) {
+    for (
+      let group = this.#groups[0];
+      group !== undefined && group.sequence === sequence && group.start === end && end - offset < maxBytes;
+      group = this.#groups[0]
+    ) {
       records.push(...group.records);
       end = group.end;
       this.#drop();

@@ -15,7 +15,11 @@ const LAST_SHIPMENT_MS = 3_000;
       provide: UsageSpool,
       inject: [SETTINGS, EVENT_BUS, LOGGER, METRICS],
       useFactory: async (settings: GatewaySettings, bus: EventBus, logger: Logger, metrics: Registry): Promise<UsageSpool> => {
-        const spool = await UsageSpool.open({ directory: settings.spoolDirectory, sync: settings.spoolSync, maxBytes: settings.spoolMaxBytes }, bus, logger);
+        const spool = await UsageSpool.open(
+          { directory: settings.spoolDirectory, sync: settings.spoolSync, maxBytes: settings.spoolMaxBytes },
+          bus,
+          logger,
+        );
         new Gauge({
           name: 'weir_usage_spool_bytes',
           help: 'Usage that is on disk and not yet on the bus',

@@ -62,7 +62,10 @@ describe('usage spool', () => {
     for (const event of events) await spool.append(event);
     await vi.waitFor(() => expect(spool.pendingBytes).toBe(0), { timeout: 5_000 });
     expect(bus.sent).toEqual(events);
-    await vi.waitFor(async () => expect((await readdir(directory)).filter((name) => name.endsWith('.spool')).length).toBeLessThanOrEqual(1), { timeout: 5_000 });
+    await vi.waitFor(
+      async () => expect((await readdir(directory)).filter((name) => name.endsWith('.spool')).length).toBeLessThanOrEqual(1),
+      { timeout: 5_000 },
+    );
   });
 
   test('while the bus is away events wait, and are shipped once it is back', async () => {

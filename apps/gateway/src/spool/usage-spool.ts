@@ -59,7 +59,16 @@ export class UsageSpool {
   #shippedBytes = 0;
   #wake: (() => void) | null = null;
 
-  private constructor(options: UsageSpoolOptions, bus: EventBus, logger: Logger, claim: DirectoryClaim, writer: SpoolWriter, recent: RecentGroups, position: Position, inheritedBytes: number) {
+  private constructor(
+    options: UsageSpoolOptions,
+    bus: EventBus,
+    logger: Logger,
+    claim: DirectoryClaim,
+    writer: SpoolWriter,
+    recent: RecentGroups,
+    position: Position,
+    inheritedBytes: number,
+  ) {
     this.#options = options;
     this.#bus = bus;
     this.#logger = logger;
@@ -159,7 +168,8 @@ export class UsageSpool {
     const isBeingWritten = sequence === end.sequence;
     const chunk = await this.#read(sequence, offset, isBeingWritten ? end.length - offset : SHIP_CHUNK_BYTES);
     const { records, consumedBytes, damagedLines } = decodeChunk(chunk);
-    if (damagedLines > 0) this.#logger.error({ damagedLines, segment: segmentName(sequence) }, 'the spool holds damaged lines: usage was lost by the disk');
+    if (damagedLines > 0)
+      this.#logger.error({ damagedLines, segment: segmentName(sequence) }, 'the spool holds damaged lines: usage was lost by the disk');
     if (consumedBytes === 0) return isBeingWritten || sequence > end.sequence ? false : this.#nextSegment(chunk.length);
     await this.#send(records, consumedBytes);
     return true;

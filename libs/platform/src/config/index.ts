@@ -1,2 +1,10 @@
 export { readEnvironment } from './environment.ts';
-export { defineSettings, loadSettings, SettingsError, settingSchemas, type SettingDefinition, type SettingDefinitions, type SettingsOf } from './settings.ts';
+export {
+  defineSettings,
+  loadSettings,
+  SettingsError,
+  settingSchemas,
+  type SettingDefinition,
+  type SettingDefinitions,
+  type SettingsOf,
+} from './settings.ts';

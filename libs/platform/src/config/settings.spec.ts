@@ -4,7 +4,11 @@ import { defineSettings, loadSettings, SettingsError, settingSchemas } from './s
 
 const definitions = defineSettings({
   port: { env: 'WEIR_PORT', schema: settingSchemas.port(4000), description: 'port to listen on' },
-  level: { env: 'WEIR_LOG_LEVEL', schema: z.enum(['info', 'debug'], 'must be info or debug').default('info'), description: 'what is logged' },
+  level: {
+    env: 'WEIR_LOG_LEVEL',
+    schema: z.enum(['info', 'debug'], 'must be info or debug').default('info'),
+    description: 'what is logged',
+  },
   secret: { env: 'WEIR_SECRET', schema: settingSchemas.requiredText(), description: 'a secret' },
 });
 

@@ -35,7 +35,10 @@ export class SettingsError extends Error {
  *
  * @throws SettingsError with a line for each bad setting: its name and what is allowed; never its value, which may be a secret
  */
-export function loadSettings<D extends SettingDefinitions>(definitions: D, environment: Readonly<Record<string, string | undefined>>): SettingsOf<D> {
+export function loadSettings<D extends SettingDefinitions>(
+  definitions: D,
+  environment: Readonly<Record<string, string | undefined>>,
+): SettingsOf<D> {
   const problems: string[] = [];
   const parsed: Record<string, unknown> = {};
   for (const [name, definition] of Object.entries(definitions)) {
@@ -50,16 +53,36 @@ export function loadSettings<D extends SettingDefinitions>(definitions: D, envir
 
 /** Schemas for what settings usually are. */
 export const settingSchemas = {
-  port: (byDefault: number) => z.coerce.number('must be a port number').int('must be a whole number').min(0, 'must be 0 to 65535').max(65535, 'must be 0 to 65535').default(byDefault),
+  port: (byDefault: number) =>
+    z.coerce
+      .number('must be a port number')
+      .int('must be a whole number')
+      .min(0, 'must be 0 to 65535')
+      .max(65535, 'must be 0 to 65535')
+      .default(byDefault),
   integer: (min: number, max: number, byDefault: number) =>
-    z.coerce.number('must be a number').int('must be a whole number').min(min, `must be ${min} to ${max}`).max(max, `must be ${min} to ${max}`).default(byDefault),
+    z.coerce
+      .number('must be a number')
+      .int('must be a whole number')
+      .min(min, `must be ${min} to ${max}`)
+      .max(max, `must be ${min} to ${max}`)
+      .default(byDefault),
   /** A comma-separated list without empty parts. */
   list: () =>
     z
       .string()
       .optional()
-      .transform((text) => (text ?? '').split(',').map((part) => part.trim()).filter((part) => part !== '')),
-  boolean: (byDefault: boolean) => z.enum(['true', 'false'], 'must be true or false').optional().transform((text) => (text === undefined ? byDefault : text === 'true')),
+      .transform((text) =>
+        (text ?? '')
+          .split(',')
+          .map((part) => part.trim())
+          .filter((part) => part !== ''),
+      ),
+  boolean: (byDefault: boolean) =>
+    z
+      .enum(['true', 'false'], 'must be true or false')
+      .optional()
+      .transform((text) => (text === undefined ? byDefault : text === 'true')),
   url: () => z.url('must be a URL'),
   requiredText: () => z.string('must be set').min(1, 'must be set'),
   optionalText: () => z.string().optional(),

@@ -25,5 +25,9 @@ export function sendError(reply: FastifyReply, thrown: unknown, requestId: strin
   const error = fromFrameworkError(thrown);
   if (error.kind === 'internal') logger.error({ err: error.cause ?? error, requestId }, 'request failed');
   if (reply.sent) return;
-  void reply.status(httpStatusOf(error)).headers(errorHeaders(error)).type('application/json; charset=utf-8').send(errorBody(error, requestId));
+  void reply
+    .status(httpStatusOf(error))
+    .headers(errorHeaders(error))
+    .type('application/json; charset=utf-8')
+    .send(errorBody(error, requestId));
 }

@@ -49,7 +49,7 @@ interface HasPrincipal {
 export const CurrentPrincipal = createParamDecorator((_: unknown, execution: ExecutionContext): Principal => {
   const principal =
     execution.getType<'http' | 'graphql'>() === 'graphql'
-      ? (execution.getArgByIndex<HasPrincipal>(2)?.principal)
+      ? execution.getArgByIndex<HasPrincipal>(2)?.principal
       : requestContext(execution.switchToHttp().getRequest<FastifyRequest>()).principal;
   if (principal === undefined) throw new AppError('auth.required');
   return principal;

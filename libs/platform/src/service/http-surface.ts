@@ -23,7 +23,10 @@ export function mountMetrics(fastify: FastifyInstance, metrics: Registry): void 
 export function timeRequests(fastify: FastifyInstance, metrics: Registry): void {
   const histogram = httpRequestHistogram(metrics);
   fastify.addHook('onResponse', (request, reply, done) => {
-    histogram.observe({ method: request.method, route: request.routeOptions.url ?? 'none', status: String(reply.statusCode) }, reply.elapsedTime / 1000);
+    histogram.observe(
+      { method: request.method, route: request.routeOptions.url ?? 'none', status: String(reply.statusCode) },
+      reply.elapsedTime / 1000,
+    );
     done();
   });
 }
@@ -37,11 +40,15 @@ export function traceRequests(fastify: FastifyInstance): void {
     }
     const traceparent = request.headers.traceparent;
     const answered = new Promise<void>((resolve) => reply.raw.once('close', resolve));
-    void inSpan(`${request.method} ${request.routeOptions.url ?? 'none'}`, { kind: SpanKind.SERVER, traceparent: typeof traceparent === 'string' ? traceparent : undefined }, async (span) => {
-      if (span !== undefined) otelContext.with(trace.setSpan(otelContext.active(), span), () => done());
-      await answered;
-      span?.setAttribute('http.response.status_code', reply.statusCode);
-    });
+    void inSpan(
+      `${request.method} ${request.routeOptions.url ?? 'none'}`,
+      { kind: SpanKind.SERVER, traceparent: typeof traceparent === 'string' ? traceparent : undefined },
+      async (span) => {
+        if (span !== undefined) otelContext.with(trace.setSpan(otelContext.active(), span), () => done());
+        await answered;
+        span?.setAttribute('http.response.status_code', reply.statusCode);
+      },
+    );
   });
 }
 

@@ -44,7 +44,10 @@ export interface RunningService {
 }
 
 /** Boots a service from its parts and listens. Used by `runService`, and by specs with parts of their own. */
-export async function startService<D extends SettingDefinitions>(definition: ServiceDefinition<D>, parts: ServiceParts & { readonly settings: BaseSettings & SettingsOf<D> }): Promise<RunningService> {
+export async function startService<D extends SettingDefinitions>(
+  definition: ServiceDefinition<D>,
+  parts: ServiceParts & { readonly settings: BaseSettings & SettingsOf<D> },
+): Promise<RunningService> {
   const adapter = new FastifyAdapter({
     bodyLimit: definition.bodyLimitBytes?.(parts.settings) ?? DEFAULT_BODY_LIMIT_BYTES,
     forceCloseConnections: 'idle',
@@ -55,7 +58,10 @@ export async function startService<D extends SettingDefinitions>(definition: Ser
   });
   @Module({ imports: [ServiceModule.register(parts), definition.module] })
   class RootModule {}
-  const app = await NestFactory.create<NestFastifyApplication>(RootModule, adapter, { logger: new NestLogger(parts.logger), abortOnError: false });
+  const app = await NestFactory.create<NestFastifyApplication>(RootModule, adapter, {
+    logger: new NestLogger(parts.logger),
+    abortOnError: false,
+  });
   app.useGlobalFilters(definition.errorFilter?.(parts.logger) ?? new AppErrorFilter(parts.logger));
   const fastify = adapter.getInstance();
   const readiness = app.get(Readiness);

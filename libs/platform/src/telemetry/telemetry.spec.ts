@@ -7,7 +7,12 @@ import { currentTraceparent, inSpan, isTracingEnabled, startTracing, type Tracin
 
 describe('logs', () => {
   const lines: string[] = [];
-  const logger = createLogger({ service: 'auth', instanceId: 'auth-1', level: 'info', destination: { write: (line) => void lines.push(line) } });
+  const logger = createLogger({
+    service: 'auth',
+    instanceId: 'auth-1',
+    level: 'info',
+    destination: { write: (line) => void lines.push(line) },
+  });
   const last = (): Record<string, unknown> => JSON.parse(lines.at(-1) ?? '{}') as Record<string, unknown>;
 
   test('say service, instance, level, time and the request that they belong to', () => {
@@ -19,7 +24,14 @@ describe('logs', () => {
   });
 
   test('hold no secret, even where one was handed to them, two levels deep', () => {
-    logger.info({ password: 'hunter2', headers: { authorization: 'Bearer hunter2', cookie: 'hunter2' }, request: { headers: { 'x-weir-internal-token': 'hunter2' } } }, 'sign-in');
+    logger.info(
+      {
+        password: 'hunter2',
+        headers: { authorization: 'Bearer hunter2', cookie: 'hunter2' },
+        request: { headers: { 'x-weir-internal-token': 'hunter2' } },
+      },
+      'sign-in',
+    );
     expect(lines.at(-1)).not.toContain('hunter2');
   });
 

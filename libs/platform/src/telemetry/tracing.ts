@@ -24,9 +24,16 @@ export interface TracingOptions {
 
 /** Turns tracing on for the process. Trace context travels in `traceparent` (W3C) across HTTP and the bus. */
 export function startTracing(options: TracingOptions): Tracing {
-  const exporter = options.exporter ?? (options.otlpEndpoint === undefined ? undefined : new OTLPTraceExporter({ url: `${options.otlpEndpoint.replace(/\/$/, '')}/v1/traces` }));
+  const exporter =
+    options.exporter ??
+    (options.otlpEndpoint === undefined
+      ? undefined
+      : new OTLPTraceExporter({ url: `${options.otlpEndpoint.replace(/\/$/, '')}/v1/traces` }));
   if (exporter === undefined) return { shutdown: async () => {} };
-  const provider = new NodeTracerProvider({ resource: resourceFromAttributes({ [ATTR_SERVICE_NAME]: `weir-${options.service}` }), spanProcessors: [new BatchSpanProcessor(exporter)] });
+  const provider = new NodeTracerProvider({
+    resource: resourceFromAttributes({ [ATTR_SERVICE_NAME]: `weir-${options.service}` }),
+    spanProcessors: [new BatchSpanProcessor(exporter)],
+  });
   provider.register();
   isEnabled = true;
   return {
@@ -51,9 +58,14 @@ export function currentTraceparent(): string | undefined {
 }
 
 /** Runs `work` in a span whose parent is the given `traceparent`, or the current span. The span fails when the work throws. */
-export async function inSpan<T>(name: string, options: { readonly kind?: SpanKind; readonly traceparent?: string | undefined }, work: (span: Span | undefined) => Promise<T>): Promise<T> {
+export async function inSpan<T>(
+  name: string,
+  options: { readonly kind?: SpanKind; readonly traceparent?: string | undefined },
+  work: (span: Span | undefined) => Promise<T>,
+): Promise<T> {
   if (!isEnabled) return work(undefined);
-  const parent = options.traceparent === undefined ? context.active() : propagation.extract(context.active(), { traceparent: options.traceparent });
+  const parent =
+    options.traceparent === undefined ? context.active() : propagation.extract(context.active(), { traceparent: options.traceparent });
   return trace.getTracer(TRACER).startActiveSpan(name, { kind: options.kind ?? SpanKind.INTERNAL }, parent, async (span) => {
     try {
       return await work(span);
