@@ -105,7 +105,8 @@ describe('the log in PostgreSQL', () => {
       );
       return rows.length === 0;
     });
-    expect(await valuesIn(topic)).toEqual(['later']);
+    // It may have been written after all, before its sender gave up or just then; but never behind what was sent next.
+    expect((await valuesIn(topic)).at(-1)).toBe('later');
   });
 
   it('a partition has no holes and no overlaps when many send at once, and sends over several partitions do not deadlock', async () => {

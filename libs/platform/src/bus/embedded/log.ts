@@ -11,6 +11,8 @@ import { migrateLog } from './migrate.ts';
 const POOL_CONNECTIONS = 4;
 /** A query that takes longer is stuck; it ends before the caller's patience (10 s) does. */
 const STATEMENT_TIMEOUT_MS = 8_000;
+/** A process that is frozen in the middle of a transaction must not keep the locks of its group from the others. */
+const IDLE_IN_TRANSACTION_TIMEOUT_MS = 3_000;
 /** The client's own bound, for a server that does not answer at all. */
 const QUERY_TIMEOUT_MS = 9_000;
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -53,6 +55,7 @@ export class Log {
       application_name: `${options.clientId} bus`.slice(0, 63),
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       statement_timeout: STATEMENT_TIMEOUT_MS,
+      idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
       query_timeout: QUERY_TIMEOUT_MS,
       keepAlive: true,
     };
