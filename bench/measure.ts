@@ -13,10 +13,18 @@ export function cpuMicros(pid: number): number {
   return ((Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND) * 1e6;
 }
 
-/** Resident memory of a process in bytes. Linux. */
-export function residentBytes(pid: number): number {
-  const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  return Number(match?.[1] ?? 0) * 1024;
+export interface Memory {
+  /** Resident, with pages that it shares with others counted whole (VmRSS). */
+  readonly residentBytes: number;
+  /** Its part of what is really in memory: shared pages divided among those who share them (Pss). */
+  readonly proportionalBytes: number;
+}
+
+/** Memory of a process. Linux. */
+export function memoryOf(pid: number): Memory {
+  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  const bytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(rollup)?.[1] ?? 0) * 1024;
+  return { residentBytes: bytes('Rss'), proportionalBytes: bytes('Pss') };
 }
 
 export interface Summary {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseEnv } from 'node:util';
 import { removePostgres } from '@weir/embedded-postgres';
-import { residentBytes, show, summarise } from '../measure.ts';
+import { memoryOf, show, summarise, type Memory } from '../measure.ts';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
 const WARM_ROUNDS = 7;
@@ -24,7 +24,7 @@ export async function benchStartup(): Promise<string> {
   try {
     const first = await startAndStop(home, 0);
     const warm: number[] = [];
-    let idle = { bytes: 0, processes: 0 };
+    let idle: Idle = { residentBytes: 0, proportionalBytes: 0, processes: [], count: 0 };
     for (let round = 0; round < WARM_ROUNDS; round++) {
       const measured = await startAndStop(home, round === WARM_ROUNDS - 1 ? IDLE_MS : 0);
       warm.push(measured.seconds);
@@ -34,7 +34,9 @@ export async function benchStartup(): Promise<string> {
 |---|---|
 | first \`npm start\` with new data, packages installed, to the first answer | ${first.seconds.toFixed(1)} s |
 | warm \`npm start\` to the first answer, ${WARM_ROUNDS} rounds, median (range) | ${show(summarise(warm), 's', 1)} |
-| resident memory, idle, ${idle.processes} processes | ${(idle.bytes / 2 ** 20).toFixed(0)} MiB (shared pages counted once for each process) |
+| resident memory of the idle platform, ${idle.count} processes, npm and PostgreSQL included | ${mebibytes(idle.proportionalBytes)} (${mebibytes(idle.residentBytes)} when each shared page is counted for every process that maps it) |
+
+${idle.processes.map(({ name, proportionalBytes }) => `${name} ${mebibytes(proportionalBytes)}`).join(', ')}.
 `;
   } finally {
     removePostgres(path.join(home, 'postgres'));
@@ -42,7 +44,16 @@ export async function benchStartup(): Promise<string> {
   }
 }
 
-async function startAndStop(home: string, idleMs: number): Promise<{ seconds: number; idle: { bytes: number; processes: number } }> {
+interface Idle extends Memory {
+  /** All processes. */
+  readonly count: number;
+  /** The largest. */
+  readonly processes: readonly { readonly name: string; readonly proportionalBytes: number }[];
+}
+
+const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
+
+async function startAndStop(home: string, idleMs: number): Promise<{ seconds: number; idle: Idle }> {
   const begin = performance.now();
   const npm = spawn('npm', ['start'], {
     cwd: ROOT,
@@ -54,13 +65,25 @@ async function startAndStop(home: string, idleMs: number): Promise<{ seconds: nu
     await firstAnswer(home, npm);
     const seconds = (performance.now() - begin) / 1000;
     await sleep(idleMs);
-    const pids = descendants(npm.pid ?? 0);
-    return { seconds, idle: { bytes: pids.reduce((sum, pid) => sum + residentBytes(pid), 0), processes: pids.length } };
+    return { seconds, idle: idleMemory(descendants(npm.pid ?? 0)) };
   } finally {
     npm.kill('SIGINT');
     for (const pid of descendants(npm.pid ?? 0).slice(0, 2)) process.kill(pid, 'SIGINT');
     await ended;
   }
+}
+
+function idleMemory(pids: readonly number[]): Idle {
+  const processes = pids.map((pid) => ({ name: nameOf(pid), ...memoryOf(pid) })).toSorted((a, b) => b.proportionalBytes - a.proportionalBytes);
+  const sum = (of: (memory: Memory) => number): number => processes.reduce((total, one) => total + of(one), 0);
+  return { residentBytes: sum((one) => one.residentBytes), proportionalBytes: sum((one) => one.proportionalBytes), processes: processes.slice(0, 10), count: processes.length };
+}
+
+/** The service, or the program. */
+function nameOf(pid: number): string {
+  const [program = '', ...rest] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  const service = /apps\/(\w+)\/dist/.exec(rest.join(' '))?.[1];
+  return service ?? path.basename(program.split(' ')[0] ?? program);
 }
 
 async function firstAnswer(home: string, npm: ChildProcess): Promise<void> {
