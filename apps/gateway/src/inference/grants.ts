@@ -1,6 +1,6 @@
 import { authorise } from '@weir/access';
 import type { DeploymentState } from '@weir/contracts';
-import { AppError } from '@weir/kernel';
+import { AppError, type Money } from '@weir/kernel';
 import { compilePriceList, type CompiledPriceList } from '@weir/pricing';
 import type { Catalogue } from './catalogue.ts';
 import { DEFAULT_ALIAS, type InferenceCall } from './inference.ts';
@@ -9,7 +9,18 @@ import { DEFAULT_ALIAS, type InferenceCall } from './inference.ts';
 export interface Grant {
   readonly deployment: DeploymentState;
   readonly prices: CompiledPriceList;
+  /** What the smallest call of the model costs; how much a call uses is known only after it ran. */
+  readonly estimate: Money;
 }
+
+const SMALLEST_CALL = [
+  { meter: 'requests', quantity: '1' },
+  { meter: 'inputs', quantity: '1' },
+  { meter: 'input-tokens', quantity: '1' },
+] as const;
+
+/** Estimates by price list and model: the same for every call. */
+const estimates = new WeakMap<CompiledPriceList, Map<string, Money>>();
 
 /**
  * Step 2, authorise: the credential may infer, the tenant sees the model, its plan covers it and prices it.
@@ -31,7 +42,16 @@ export function grantFor(
   if (entitlement === undefined || !covers(entitlement.models, deployment, tenantId)) throw new AppError('subscription.required');
   const list = catalogue.priceListFor(entitlement.planId, nowMs);
   if (list === null) throw new AppError('price.missing');
-  return { deployment, prices: compilePriceList(list) };
+  const prices = compilePriceList(list);
+  return { deployment, prices, estimate: estimateOf(prices, deployment.model) };
+}
+
+function estimateOf(prices: CompiledPriceList, model: string): Money {
+  let ofList = estimates.get(prices);
+  if (ofList === undefined) estimates.set(prices, (ofList = new Map()));
+  let estimate = ofList.get(model);
+  if (estimate === undefined) ofList.set(model, (estimate = prices.estimate(model, SMALLEST_CALL)));
+  return estimate;
 }
 
 function covers(models: readonly string[], deployment: DeploymentState, tenantId: string): boolean {

@@ -44,25 +44,28 @@ export class InferenceService {
     const grant = grantFor(this.catalogue, call, this.clock.now());
     const permit = await this.admission.admit(call);
     try {
-      if (!this.spool.hasRoom) throw new AppError('usage.unrecordable');
-      const reservation = this.reservations.reserve(call.principal.tenantId, estimateOf(grant));
+      const leave = this.spool.enter();
       try {
-        const answer = await inSpan('run', {}, () => this.run(call, grant));
-        if (call.signal?.aborted === true) throw new AppError('request.cancelled');
-        const settlement = await inSpan('settle', {}, () => this.settlements.settle(call, grant, answer.quantities));
-        reservation.settle(settlement.cost);
-        return {
-          ...settlement,
-          model: grant.deployment.model,
-          version: grant.deployment.version,
-          body: answer.body,
-          rateLimit: permit.rateLimit,
-        };
+        return { ...(await this.runAndSettle(call, grant)), rateLimit: permit.rateLimit };
       } finally {
-        reservation.release();
+        leave();
       }
     } finally {
       permit.release();
+    }
+  }
+
+  private async runAndSettle(call: InferenceCall, grant: Grant): Promise<Omit<InferenceAnswer, 'rateLimit'>> {
+    const { model, version } = grant.deployment;
+    const reservation = this.reservations.reserve(call.principal.tenantId, grant.estimate);
+    try {
+      const answer = await inSpan('run', {}, () => this.run(call, grant));
+      if (call.signal?.aborted === true) throw new AppError('request.cancelled');
+      const settlement = await inSpan('settle', {}, () => this.settlements.settle(call, grant, answer.quantities));
+      reservation.settle(settlement.cost);
+      return { ...settlement, model, version, body: answer.body };
+    } finally {
+      reservation.release();
     }
   }
 
@@ -96,14 +99,3 @@ export class InferenceService {
     }
   }
 }
-
-/** What the smallest call costs; settlement corrects it. How much a call uses is known only after it ran. */
-function estimateOf(grant: Grant): ReturnType<Grant['prices']['estimate']> {
-  return grant.prices.estimate(grant.deployment.model, SMALLEST_CALL);
-}
-
-const SMALLEST_CALL = [
-  { meter: 'requests', quantity: '1' },
-  { meter: 'inputs', quantity: '1' },
-  { meter: 'input-tokens', quantity: '1' },
-] as const;

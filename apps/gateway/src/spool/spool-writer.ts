@@ -1,6 +1,7 @@
 import { close, constants, ftruncate, open, write } from 'node:fs';
 import { open as openHandle } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { AppError } from '@weir/kernel';
 import { encodeRecord, segmentName, type SpoolRecord } from './segment.ts';
@@ -23,6 +24,8 @@ export interface SpoolWriterOptions {
   readonly segmentBytes: number;
   /** Bytes that may wait to be written; beyond it appends are refused. */
   readonly maxPendingBytes: number;
+  /** Calls under way that will append or have appended: whether a write is worth waiting for more. */
+  readonly callsUnderWay: () => number;
   /** Told of every group that is durable, in order. */
   readonly onWritten: (group: WrittenGroup) => void;
 }
@@ -41,6 +44,11 @@ interface Waiting {
   resolve(): void;
   reject(error: AppError): void;
 }
+
+/** When at least this many calls are under way that have not appended yet, a write waits for some of them … */
+const MIN_SIBLINGS = 4;
+/** … this long: a write costs the processor as much as several calls. PostgreSQL's commit_siblings and commit_delay do the same. */
+const GROUP_DELAY_MS = 1;
 
 /**
  * Appends records to segments with group commit: everything that arrives while a write is under way shares the next
@@ -96,6 +104,7 @@ export class SpoolWriter {
     // One turn of the event loop, so that calls settled in the same turn share a write.
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#waiting.length > 0) {
+      if (this.#options.callsUnderWay() - this.#waiting.length >= MIN_SIBLINGS) await sleep(GROUP_DELAY_MS);
       const batch = this.#waiting;
       this.#waiting = [];
       this.#waitingBytes = 0;

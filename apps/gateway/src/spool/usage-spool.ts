@@ -57,6 +57,7 @@ export class UsageSpool {
   /** Bytes of earlier processes' segments that are not shipped yet. */
   #inheritedBytes: number;
   #shippedBytes = 0;
+  readonly #calls: { underWay: number };
   #wake: (() => void) | null = null;
 
   private constructor(
@@ -66,6 +67,7 @@ export class UsageSpool {
     claim: DirectoryClaim,
     writer: SpoolWriter,
     recent: RecentGroups,
+    calls: { underWay: number },
     position: Position,
     inheritedBytes: number,
   ) {
@@ -75,6 +77,7 @@ export class UsageSpool {
     this.#claim = claim;
     this.#writer = writer;
     this.#recent = recent;
+    this.#calls = calls;
     this.#position = position;
     this.#inheritedBytes = inheritedBytes;
     this.#shipping = this.#ship();
@@ -92,15 +95,17 @@ export class UsageSpool {
       inheritedBytes += sequence === position.sequence ? Math.max(0, size - position.offset) : size;
     }
     const recent = new RecentGroups();
+    const calls = { underWay: 0 };
     const writer = new SpoolWriter({
       directory: options.directory,
       firstSequence: (sequences.at(-1) ?? position.sequence) + 1,
       sync: options.sync,
       segmentBytes: options.segmentBytes ?? SEGMENT_BYTES,
       maxPendingBytes: MAX_PENDING_BYTES,
+      callsUnderWay: () => calls.underWay,
       onWritten: (group) => recent.add(group),
     });
-    return new UsageSpool(options, bus, logger, claim, writer, recent, position, inheritedBytes);
+    return new UsageSpool(options, bus, logger, claim, writer, recent, calls, position, inheritedBytes);
   }
 
   /** Bytes that wait to be shipped. */
@@ -108,9 +113,22 @@ export class UsageSpool {
     return Math.max(0, this.#inheritedBytes + this.#writer.totalBytes - this.#shippedBytes);
   }
 
-  /** Is there room for more? Asked before a call runs, so that no work is done that cannot be recorded. */
+  /** Is there room for more? */
   get hasRoom(): boolean {
     return this.pendingBytes < this.#options.maxBytes;
+  }
+
+  /**
+   * Tells of a call that will append when it has run, so that no work is done that cannot be recorded, and that calls
+   * under way together share a write.
+   *
+   * @returns ends the call; once
+   * @throws usage.unrecordable the spool is full
+   */
+  enter(): () => void {
+    if (!this.hasRoom) throw new AppError('usage.unrecordable');
+    this.#calls.underWay++;
+    return () => this.#calls.underWay--;
   }
 
   /**
