@@ -23,7 +23,7 @@ export const TOPICS = {
     partitions: 4,
     key: 'tenant',
     writtenBy: ['auth'],
-    readBy: ['gateway', 'registry', 'metering', 'billing'],
+    readBy: ['gateway', 'registry', 'billing'],
   },
   'auth.api-keys': {
     name: 'auth.api-keys',
@@ -64,7 +64,7 @@ export const TOPICS = {
     partitions: 4,
     key: 'tenant',
     writtenBy: ['billing'],
-    readBy: ['gateway', 'metering'],
+    readBy: ['gateway'],
   },
   'billing.prices': {
     name: 'billing.prices',
@@ -72,7 +72,7 @@ export const TOPICS = {
     partitions: 1,
     key: 'price list',
     writtenBy: ['billing'],
-    readBy: ['gateway', 'metering'],
+    readBy: ['gateway'],
   },
   'inference.workers': {
     name: 'inference.workers',
