@@ -3,8 +3,8 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { usageRecorded } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
-import { EVENT_TYPE_HEADER, type EventBus, type NewRecord } from '@weir/platform/bus';
-import type { Logger } from '@weir/platform/telemetry';
+import { EVENT_TYPE_HEADER, TRACEPARENT_HEADER, type EventBus, type NewRecord } from '@weir/platform/bus';
+import { isTracingEnabled, type Logger } from '@weir/platform/telemetry';
 import { claimDirectory, type DirectoryClaim } from './directory-claim.ts';
 import { RecentGroups } from './recent-groups.ts';
 import { decodeChunk, segmentName, segmentSequence, type SpoolRecord } from './segment.ts';
@@ -254,8 +254,11 @@ export class UsageSpool {
   }
 }
 
+const TRACEPARENT = /"traceparent":"([\da-f-]{55})"/;
+
 function asUsage(record: SpoolRecord): NewRecord {
-  return { ...record, headers: USAGE_HEADERS };
+  const traceparent = isTracingEnabled() ? TRACEPARENT.exec(record.value)?.[1] : undefined;
+  return { ...record, headers: traceparent === undefined ? USAGE_HEADERS : { ...USAGE_HEADERS, [TRACEPARENT_HEADER]: traceparent } };
 }
 
 async function segmentsIn(directory: string): Promise<number[]> {

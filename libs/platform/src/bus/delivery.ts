@@ -21,7 +21,7 @@ export async function deliver(options: {
     if (first === undefined) return;
     const records: [BusRecord, ...BusRecord[]] = [first, ...rest];
     try {
-      await inTraceOf(records, () => handle({ topic: batch.topic, partition: batch.partition, records }, context));
+      await inTraceOf(batch.topic, records, () => handle({ topic: batch.topic, partition: batch.partition, records }, context));
       return;
     } catch (error) {
       if (!(error instanceof PoisonRecordError) || !isAmong(records, error.record)) throw error;

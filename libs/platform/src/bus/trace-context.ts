@@ -1,4 +1,4 @@
-import { context, defaultTextMapGetter, propagation, ROOT_CONTEXT } from '@opentelemetry/api';
+import { context, defaultTextMapGetter, propagation, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import type { BusRecord, NewRecord } from './event-bus.ts';
 
 /** Header with the W3C trace context of the work that sent the record. */
@@ -13,9 +13,29 @@ export function withTrace(record: NewRecord): NewRecord {
   return traceparent === undefined ? record : { ...record, headers: { ...record.headers, [TRACEPARENT_HEADER]: traceparent } };
 }
 
-/** Runs `work` within the trace of the batch: that of its first record that has one. Later records may belong to other traces. */
-export function inTraceOf<T>(records: readonly BusRecord[], work: () => Promise<T>): Promise<T> {
-  const traced = records.find((record) => record.headers[TRACEPARENT_HEADER] !== undefined);
-  if (traced === undefined) return context.with(ROOT_CONTEXT, work);
-  return context.with(propagation.extract(ROOT_CONTEXT, traced.headers, defaultTextMapGetter), work);
+/** Traces of a batch that its span names beside the one that it belongs to. */
+const MAX_LINKS = 32;
+
+/**
+ * Runs `work` in a span of the batch's trace: that of its first record that has one. The span links to the traces of
+ * the others. Without tracing there is no span, only the context.
+ */
+export async function inTraceOf<T>(topic: string, records: readonly BusRecord[], work: () => Promise<T>): Promise<T> {
+  const [first, ...others] = records
+    .filter((record) => record.headers[TRACEPARENT_HEADER] !== undefined)
+    .slice(0, MAX_LINKS)
+    .map((record) => propagation.extract(ROOT_CONTEXT, record.headers, defaultTextMapGetter));
+  const links = others.flatMap((other) => trace.getSpanContext(other) ?? []).map((spanContext) => ({ context: spanContext }));
+  return trace
+    .getTracer('weir')
+    .startActiveSpan(`consume ${topic}`, { kind: SpanKind.CONSUMER, links }, first ?? ROOT_CONTEXT, async (span) => {
+      try {
+        return await work();
+      } catch (error) {
+        span.setStatus({ code: SpanStatusCode.ERROR });
+        throw error;
+      } finally {
+        span.end();
+      }
+    });
 }
