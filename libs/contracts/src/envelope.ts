@@ -9,7 +9,7 @@ export const envelopeSchema = z.object({
   /** UUID version 7; the same event keeps its id however often it is delivered. */
   id: z.string().min(1).max(64),
   type: z.string().min(1).max(100),
-  /** The process that wrote it, such as `gateway/1f3c`. */
+  /** Who wrote it: a process such as `registry-1f3c9a02`, or a service, where a repetition may come from another of its processes. */
   source: z.string().min(1).max(100),
   /** The tenant that it is about; null for facts about the platform. */
   tenant: z.string().min(1).max(64).nullable(),
