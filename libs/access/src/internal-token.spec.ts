@@ -87,6 +87,7 @@ describe('a token between services', () => {
         .setIssuer('gateway')
         .setAudience('auth')
         .setSubject('p1')
+        .setIssuedAt()
         .setExpirationTime('1m')
         .sign(await importJWK(gateway.jwk, 'EdDSA'));
     await expect(verifier.verify(await sign({ knd: 'root', ten: 't1', scp: [] }))).rejects.toMatchObject({ code: 'auth.internal_token' });
@@ -94,5 +95,45 @@ describe('a token between services', () => {
     expect((await verifier.verify(await sign({ knd: 'person', ten: 't1', scp: ['infer', 'root'] }))).principal.scopes).toEqual(
       new Set(['infer']),
     );
+  });
+
+  it("of any service but the edge speaks for that service alone: a worker's key makes nobody an operator", async () => {
+    const verifier = new InternalTokenVerifier('billing', keySet);
+    const operator: Principal = { kind: 'person', id: 'p1', tenantId: 'platform', scopes: new Set(['operator']) };
+    const own = servicePrincipal('worker');
+    for (const posing of [
+      operator,
+      { ...operator, kind: 'api-key' as const },
+      servicePrincipal('gateway'),
+      { ...own, tenantId: 't1' },
+      { ...own, scopes: operator.scopes },
+    ])
+      await expect(verifier.verify(await new InternalTokenSigner(worker).sign(posing, 'billing'))).rejects.toMatchObject({
+        code: 'auth.internal_token',
+      });
+    await expect(verifier.verify(await new InternalTokenSigner(gateway).sign(own, 'billing'))).rejects.toMatchObject({
+      code: 'auth.internal_token',
+    });
+    expect(await verifier.verify(await new InternalTokenSigner(worker).sign(own, 'billing'))).toEqual({ caller: 'worker', principal: own });
+  });
+
+  it('that was made to live longer than tokens do is refused, and so is another algorithm with the public key as its secret', async () => {
+    const verifier = new InternalTokenVerifier('auth', keySet);
+    const kid = gateway.jwk.kid ?? '';
+    const claimsFor = (lifetime: string, alg: string): SignJWT =>
+      new SignJWT({ knd: 'person', ten: 't1', scp: ['operator'] })
+        .setProtectedHeader({ alg, kid })
+        .setIssuer('gateway')
+        .setAudience('auth')
+        .setSubject('p1')
+        .setIssuedAt()
+        .setExpirationTime(lifetime);
+    const key = await importJWK(gateway.jwk, 'EdDSA');
+    expect(await verifier.verify(await claimsFor('1m', 'EdDSA').sign(key))).toMatchObject({ caller: 'gateway' });
+    const eternal = await claimsFor('2m', 'EdDSA').sign(key);
+    const confused = await claimsFor('1m', 'HS256').sign(Buffer.from(gateway.jwk.x ?? '', 'base64url'));
+    const unsigned = `${Buffer.from(JSON.stringify({ alg: 'none', kid })).toString('base64url')}.${confused.split('.')[1]}.`;
+    for (const token of [eternal, confused, unsigned])
+      await expect(verifier.verify(token)).rejects.toMatchObject({ code: 'auth.internal_token' });
   });
 });

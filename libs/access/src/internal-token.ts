@@ -1,7 +1,7 @@
 import { AppError } from '@weir/kernel';
 import { LRUCache } from 'lru-cache';
 import { errors, importJWK, jwtVerify, SignJWT, type CryptoKey, type JWK } from 'jose';
-import type { Principal } from './principal.ts';
+import { PLATFORM_TENANT_ID, type Principal } from './principal.ts';
 import { isScope, type Scope } from './scopes.ts';
 
 /** Life of a token between services. */
@@ -10,6 +10,10 @@ export const INTERNAL_TOKEN_LIFETIME_MS = 60_000;
 const RENEW_BEFORE_MS = 20_000;
 const ALGORITHM = 'EdDSA';
 const CACHE_ENTRIES = 10_000;
+/** The only service that people and keys speak through. A key stolen from any other cannot pose as a person, nor as an operator. */
+const EDGE = 'gateway';
+/** Times in tokens are whole seconds. */
+const MAX_LIFETIME_SECONDS = INTERNAL_TOKEN_LIFETIME_MS / 1000;
 
 /** Header that carries the token of a hop; the edge strips it from what comes from outside. */
 export const INTERNAL_TOKEN_HEADER = 'x-weir-internal-token';
@@ -103,7 +107,10 @@ export class InternalTokenVerifier {
     return known !== undefined && this.#now() < known.expiresAtMs ? known.result : null;
   }
 
-  /** @throws auth.internal_token when the token is missing, expired, for another service, or not signed by a known one */
+  /**
+   * @throws auth.internal_token when the token is missing, expired, made for longer than tokens live, for another service, not
+   * signed by a known one, or in the name of somebody whom the caller may not speak for
+   */
   async verify(token: string | undefined): Promise<VerifiedInternalToken> {
     if (token === undefined) throw new AppError('auth.internal_token');
     const known = this.cached(token);
@@ -118,16 +125,30 @@ export class InternalTokenVerifier {
           signer = entry.service;
           return entry.key;
         },
-        { algorithms: [ALGORITHM], audience: this.#audience, requiredClaims: ['iss', 'sub', 'exp'], currentDate: new Date(this.#now()) },
+        {
+          algorithms: [ALGORITHM],
+          audience: this.#audience,
+          requiredClaims: ['iss', 'sub', 'iat', 'exp'],
+          currentDate: new Date(this.#now()),
+        },
       );
       if (payload.iss !== signer) throw new errors.JWTClaimValidationFailed('issuer is not the owner of the key', payload, 'iss');
+      if ((payload.exp ?? Infinity) - (payload.iat ?? 0) > MAX_LIFETIME_SECONDS)
+        throw new errors.JWTClaimValidationFailed('lives longer than tokens do', payload, 'exp');
       const result: VerifiedInternalToken = { caller: signer, principal: principalOf(payload) };
+      if (!maySpeakFor(signer, result.principal)) throw new errors.JWTClaimValidationFailed('speaks for somebody else', payload, 'sub');
       this.#verified.set(token, { result, expiresAtMs: (payload.exp ?? 0) * 1000 });
       return result;
     } catch (error) {
       throw new AppError('auth.internal_token', { cause: error });
     }
   }
+}
+
+/** A service speaks for itself, in the tenant of the platform and without scopes; the edge speaks for everyone whom it has recognised. */
+function maySpeakFor(caller: string, principal: Principal): boolean {
+  if (principal.kind !== 'service') return caller === EDGE;
+  return principal.id === caller && principal.tenantId === PLATFORM_TENANT_ID && principal.scopes.size === 0;
 }
 
 function principalOf(payload: Record<string, unknown>): Principal {
@@ -148,7 +169,7 @@ function principalOf(payload: Record<string, unknown>): Principal {
   };
 }
 
-/** The principal of a service that acts for itself. */
-export function servicePrincipal(service: string, scopes: readonly Scope[] = []): Principal {
-  return { kind: 'service', id: service, tenantId: 'platform', scopes: new Set(scopes) };
+/** The principal of a service that acts for itself. It has no scopes: what a service may do is told by its name. */
+export function servicePrincipal(service: string): Principal {
+  return { kind: 'service', id: service, tenantId: PLATFORM_TENANT_ID, scopes: new Set() };
 }

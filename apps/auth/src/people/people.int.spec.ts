@@ -1,5 +1,6 @@
 import { sessionRevoked } from '@weir/contracts';
 import { anOperator, aPrincipal, eventually, type TestService } from '@weir/testing';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { aPerson, aTenant, launcher, PASSWORD, signIn, startAuth } from '../auth.fixture.ts';
 
@@ -138,6 +139,34 @@ describe('removePerson', () => {
     const session = await auth.request('/auth/session', { principal: leaver, headers: { authorization: `Bearer ${token}` } });
     expect(session.status).toBe(401);
     expect((await signIn(auth, 'leaver@one.example', PASSWORD)).status).toBe(401);
+  });
+
+  it('ends the session of a sign-in that was under way', async () => {
+    const { owner, tenantId } = await aTenant(auth, operator);
+    const leaver = await aPerson(auth, owner, 'quick@leaver.example');
+    const { revoked } = await auth.project({ revoked: sessionRevoked });
+    const signingIn = new pg.Client({ connectionString: auth.database.urlOf('auth'), options: '-c search_path=auth' });
+    await signingIn.connect();
+    try {
+      await signingIn.query('begin');
+      await signingIn.query(`select set_config('app.tenant', $1, true)`, [tenantId]);
+      await signingIn.query(
+        `insert into sessions (id, tenant_id, person_id, created_at, expires_at) values ('slipped-in', $1, $2, now(), now() + interval '1 hour')`,
+        [tenantId, leaver.id],
+      );
+      const removed = auth.graphql(owner, REMOVE, { id: leaver.id });
+      await eventually(async () => {
+        const { rows } = await signingIn.query<{ waiting: boolean }>(
+          'select pg_backend_pid() = any(pg_blocking_pids(pid)) as waiting from pg_stat_activity',
+        );
+        return rows.some(({ waiting }) => waiting);
+      });
+      await signingIn.query('commit');
+      expect((await removed).data).toEqual({ removePerson: { id: leaver.id } });
+    } finally {
+      await signingIn.end();
+    }
+    await eventually(() => revoked.has('slipped-in'));
   });
 
   it("cannot reach another tenant's person", async () => {

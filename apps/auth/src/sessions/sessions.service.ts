@@ -5,7 +5,7 @@ import { ACROSS_TENANTS, Database, Outbox } from '@weir/platform/database';
 import { CLOCK, IDS, SETTINGS } from '@weir/platform/service';
 import type { AuthDatabase, AuthTransaction } from '../auth-database.ts';
 import { Passwords } from '../people/passwords.ts';
-import { findForSignIn, findPerson } from '../people/people.store.ts';
+import { findForSignIn, findPerson, lockPerson } from '../people/people.store.ts';
 import type { Person } from '../people/person.ts';
 import type { AuthSettings } from '../settings.ts';
 import { SigningKeysService } from '../signing-keys/signing-keys.service.ts';
@@ -68,6 +68,7 @@ export class SessionsService {
   /**
    * Opens a session for a person who has proven who they are.
    *
+   * @throws auth.sign_in_failed  they were removed meanwhile
    * @throws access.tenant_suspended
    */
   async open(person: Person): Promise<SignedIn & { readonly token: string }> {
@@ -83,6 +84,7 @@ export class SessionsService {
     const tenant = await this.#database.transaction(person.tenantId, async (tx) => {
       const found = await findTenant(tx, person.tenantId);
       if (found.status === 'suspended') throw new AppError('access.tenant_suspended');
+      if (!(await lockPerson(tx, person.tenantId, person.id, 'open-session'))) throw new AppError('auth.sign_in_failed');
       await this.#forgetExpired(tx, person, createdAt);
       await insertSession(tx, session);
       return found;

@@ -1,3 +1,4 @@
+import { servicePrincipal } from '@weir/access';
 import { tenantChanged } from '@weir/contracts';
 import { anOperator, aPrincipal, eventually, type TestService } from '@weir/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -146,11 +147,19 @@ describe('bootstrapOperator', () => {
 
   it('is for the command line of the platform alone', async () => {
     for (const [principal, caller] of [
-      [operator, 'weir'],
       [operator, 'gateway'],
-      [launcher, 'gateway'],
+      [servicePrincipal('gateway'), 'gateway'],
+      [servicePrincipal('worker'), 'worker'],
     ] as const) {
       expect((await auth.graphql(principal, BOOTSTRAP, first, caller)).errors?.[0]?.extensions.code).toBe('access.forbidden');
+    }
+    // Who speaks for somebody else does not even come in.
+    for (const [principal, caller] of [
+      [operator, 'weir'],
+      [launcher, 'gateway'],
+      [launcher, 'worker'],
+    ] as const) {
+      expect(await auth.graphql(principal, BOOTSTRAP, first, caller)).toMatchObject({ error: { code: 'auth.internal_token' } });
     }
   });
 

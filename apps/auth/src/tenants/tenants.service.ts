@@ -88,6 +88,7 @@ export class TenantsService {
    * @throws tenant.not_found
    */
   async suspend(principal: Principal, id: string): Promise<Tenant> {
+    authorise(principal, 'operator');
     if (id === PLATFORM_TENANT_ID)
       throw new AppError('request.invalid', { field: 'input.id', message: "input.id: the operator's own tenant cannot be suspended." });
     return this.#setStatus(principal, id, 'suspended');
