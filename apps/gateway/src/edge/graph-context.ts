@@ -1,6 +1,7 @@
 import type { KeyLimits } from '@weir/contracts';
 import { GraphContext } from '@weir/platform/graphql';
-import { rateLimitHeaders } from '../inference/admission.ts';
+import { errorHeaders } from '@weir/platform/http';
+import { rateLimitHeaders, type LimitError } from '../inference/admission.ts';
 import type { RateLimitState } from '../inference/inference.ts';
 import type { EdgeGraphCaller } from './caller.ts';
 
@@ -12,8 +13,9 @@ export class EdgeGraphContext extends GraphContext<EdgeGraphCaller> {
   }
 
   /** Tells the caller the state of its limit; over a socket there are no headers to tell it in. */
-  answerHeaders(rateLimit: RateLimitState): void {
+  answerHeaders(rateLimit: RateLimitState, refusal?: LimitError): void {
     const { reply } = this.origin;
-    if (reply !== undefined && !reply.sent) void reply.headers(rateLimitHeaders(rateLimit));
+    if (reply === undefined || reply.sent) return;
+    void reply.headers({ ...rateLimitHeaders(rateLimit), ...(refusal === undefined ? {} : errorHeaders(refusal)) });
   }
 }

@@ -16,6 +16,7 @@ export function aCall(overrides: Partial<InferenceCall> = {}): InferenceCall {
     surface: 'open-inference',
     model: 'digits',
     body: '{}',
+    read: (answer) => answer,
     arrivedAtMs: performance.now(),
     ...overrides,
   };

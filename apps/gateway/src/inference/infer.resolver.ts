@@ -1,6 +1,7 @@
 import { Inject } from '@nestjs/common';
 import { Args, Context, Mutation, Resolver } from '@nestjs/graphql';
 import { AppError } from '@weir/kernel';
+import { LimitError } from './admission.ts';
 import { InferenceService } from './inference.service.ts';
 import { InferInput, InferPayload } from './infer.types.ts';
 import { outputOf, requestOf } from './model-input.ts';
@@ -16,28 +17,26 @@ export class InferResolver {
     @Context() context: EdgeGraphContext,
   ): Promise<InferPayload> {
     if (context.principal === undefined) throw new AppError('auth.required');
-    const answer = await this.inference.infer({
-      principal: context.principal,
-      limits: context.limits,
-      requestId: context.requestId,
-      surface: 'graphql',
-      model: input.model,
-      alias: input.alias,
-      version: input.version,
-      body: requestOf(input.input),
-      arrivedAtMs: context.arrivedAtMs,
-      signal: context.signal,
-    });
-    context.answerHeaders?.(answer.rateLimit);
-    return {
-      id: answer.receiptId,
-      model: answer.model,
-      version: answer.version,
-      output: outputOf(input, answer.body),
-      usage: answer.quantities,
-      cost: answer.cost,
-      receiptId: answer.receiptId,
-      latencyMs: answer.latencyMs,
-    };
+    try {
+      const answer = await this.inference.infer({
+        principal: context.principal,
+        limits: context.limits,
+        requestId: context.requestId,
+        surface: 'graphql',
+        model: input.model,
+        alias: input.alias,
+        version: input.version,
+        body: requestOf(input.input),
+        read: (body) => outputOf(input, body),
+        arrivedAtMs: context.arrivedAtMs,
+        signal: context.signal,
+      });
+      context.answerHeaders(answer.rateLimit);
+      const { receiptId, model, version, output, quantities, cost, latencyMs } = answer;
+      return { id: receiptId, model, version, output, usage: quantities, cost, receiptId, latencyMs };
+    } catch (error) {
+      if (error instanceof LimitError) context.answerHeaders(error.rateLimit, error);
+      throw error;
+    }
   }
 }

@@ -40,7 +40,7 @@ export class InferenceService {
    *
    * @throws AppError every refusal and failure in the terms of the error table
    */
-  async infer(call: InferenceCall): Promise<InferenceAnswer> {
+  async infer<Output>(call: InferenceCall<Output>): Promise<InferenceAnswer<Output>> {
     const grant = grantFor(this.catalogue, call, this.clock.now());
     const permit = await this.admission.admit(call);
     try {
@@ -55,15 +55,16 @@ export class InferenceService {
     }
   }
 
-  private async runAndSettle(call: InferenceCall, grant: Grant): Promise<Omit<InferenceAnswer, 'rateLimit'>> {
+  private async runAndSettle<Output>(call: InferenceCall<Output>, grant: Grant): Promise<Omit<InferenceAnswer<Output>, 'rateLimit'>> {
     const { model, version } = grant.deployment;
     const reservation = this.reservations.reserve(call.principal.tenantId, grant.estimate);
     try {
       const answer = await inSpan('run', {}, () => this.run(call, grant));
+      const output = call.read(answer.body);
       if (call.signal?.aborted === true) throw new AppError('request.cancelled');
       const settlement = await inSpan('settle', {}, () => this.settlements.settle(call, grant, answer.quantities));
       reservation.settle(settlement.cost);
-      return { ...settlement, model, version, body: answer.body };
+      return { ...settlement, model, version, output };
     } finally {
       reservation.release();
     }

@@ -3,7 +3,7 @@ import type { Principal } from '@weir/access';
 import type { Money } from '@weir/kernel';
 
 /** A call as every surface hands it to the pipeline. */
-export interface InferenceCall {
+export interface InferenceCall<Output = unknown> {
   readonly principal: Principal;
   /** Limits of the API key; null for a person's session, which has the platform's. */
   readonly limits: KeyLimits | null;
@@ -17,6 +17,8 @@ export interface InferenceCall {
   readonly version?: string | undefined;
   /** Open Inference Protocol request, JSON in UTF-8. The worker checks it against the model. */
   readonly body: Buffer | string;
+  /** Says the worker's answer (Open Inference Protocol, JSON in UTF-8) in the surface's terms; before the call is metered, so that one it cannot say is not. */
+  readonly read: (answer: Buffer) => Output;
   /** When the request arrived, on the monotonic clock, in milliseconds. */
   readonly arrivedAtMs: number;
   /** Aborted when the caller goes away. */
@@ -24,13 +26,13 @@ export interface InferenceCall {
 }
 
 /** An answer whose usage is durable. */
-export interface InferenceAnswer {
+export interface InferenceAnswer<Output> {
   /** Id of the call's receipt. */
   readonly receiptId: string;
   readonly model: string;
   readonly version: string;
-  /** Open Inference Protocol response, JSON in UTF-8. */
-  readonly body: Buffer;
+  /** What `read` made of the worker's answer. */
+  readonly output: Output;
   readonly quantities: readonly UsageQuantity[];
   readonly cost: Money;
   /** From arrival to this moment. */

@@ -76,6 +76,7 @@ export class OpenInferenceRoutes implements OnModuleInit {
       model: request.params.model,
       version: request.params.version,
       body: request.body,
+      read: (answer) => answer,
       arrivedAtMs,
       signal: callerGone(reply.raw),
     });
@@ -85,7 +86,7 @@ export class OpenInferenceRoutes implements OnModuleInit {
       'x-weir-receipt-id': answer.receiptId,
       'x-weir-cost': `${answer.cost.amount} ${answer.cost.currency}`,
     });
-    return answer.body;
+    return answer.output;
   }
 
   private async describe(request: FastifyRequest<{ Params: ModelParams }>): Promise<unknown> {
