@@ -127,6 +127,14 @@ describe('addPerson', () => {
   });
 });
 
+/** Does another transaction wait for a lock of this one? */
+async function isWaitedFor(holder: pg.Client): Promise<boolean> {
+  const { rows } = await holder.query<{ waiting: boolean }>(
+    'select bool_or(pg_backend_pid() = any(pg_blocking_pids(pid))) as waiting from pg_stat_activity',
+  );
+  return rows[0]?.waiting === true;
+}
+
 describe('removePerson', () => {
   it('ends their sessions, here and at the gateway, and they cannot sign in again', async () => {
     const { owner } = await aTenant(auth, operator);
@@ -155,18 +163,35 @@ describe('removePerson', () => {
         [tenantId, leaver.id],
       );
       const removed = auth.graphql(owner, REMOVE, { id: leaver.id });
-      await eventually(async () => {
-        const { rows } = await signingIn.query<{ waiting: boolean }>(
-          'select pg_backend_pid() = any(pg_blocking_pids(pid)) as waiting from pg_stat_activity',
-        );
-        return rows.some(({ waiting }) => waiting);
-      });
+      await eventually(() => isWaitedFor(signingIn));
       await signingIn.query('commit');
       expect((await removed).data).toEqual({ removePerson: { id: leaver.id } });
     } finally {
       await signingIn.end();
     }
     await eventually(() => revoked.has('slipped-in'));
+  });
+
+  it('that ends while they sign in leaves them outside', async () => {
+    const { owner, tenantId } = await aTenant(auth, operator);
+    const leaver = await aPerson(auth, owner, 'slow@leaver.example');
+    const removing = new pg.Client({ connectionString: auth.database.urlOf('auth'), options: '-c search_path=auth' });
+    await removing.connect();
+    try {
+      await removing.query('begin');
+      await removing.query(`select set_config('app.tenant', $1, true)`, [tenantId]);
+      await removing.query('select from tenants for update');
+      const answer = signIn(auth, 'slow@leaver.example', PASSWORD);
+      await eventually(() => isWaitedFor(removing));
+      await removing.query('delete from people where id = $1', [leaver.id]);
+      await removing.query('commit');
+      expect([(await answer).status, await (await answer).json()]).toEqual([
+        401,
+        expect.objectContaining({ error: expect.objectContaining({ code: 'auth.sign_in_failed' }) }),
+      ]);
+    } finally {
+      await removing.end();
+    }
   });
 
   it("cannot reach another tenant's person", async () => {

@@ -10,7 +10,7 @@ import { listLiveSessions } from '../sessions/sessions.store.ts';
 import { PLATFORM_TENANT, type Tenant } from '../tenants/tenant.ts';
 import { insertTenant, lockTenant } from '../tenants/tenants.store.ts';
 import { Passwords } from './passwords.ts';
-import { deletePerson, findPerson, insertPerson, listAdministrators, listPeople, lockPerson } from './people.store.ts';
+import { deletePerson, findPerson, insertPerson, listAdministrators, listPeople } from './people.store.ts';
 import { isAdministrator, roleFor, type AddPerson, type NewPerson, type Person } from './person.ts';
 
 /** The people of a tenant. */
@@ -80,10 +80,9 @@ export class PeopleService {
     authorise(principal, 'people.manage');
     const { tenantId } = principal;
     await this.#database.transaction(tenantId, async (tx) => {
-      // Two owners who remove each other at the same moment would leave nobody.
+      // Two owners who remove each other at the same moment would leave nobody. A sign-in under way is waited for as well:
+      // the session that it opens has to be ended too.
       await lockTenant(tx, tenantId);
-      // A sign-in under way is waited for: the session that it opens has to be ended too.
-      await lockPerson(tx, tenantId, id, 'remove');
       const person = await findPerson(tx, tenantId, id);
       if (person === null) throw new AppError('person.not_found');
       if (isAdministrator(person) && (await listAdministrators(tx, tenantId)).length === 1) throw new AppError('person.last_administrator');

@@ -48,18 +48,6 @@ export async function insertPerson(tx: AuthTransaction, person: Person, password
   }
 }
 
-/**
- * Locks a person's row until the transaction ends, and says whether there is one: sessions are opened under `for key share`,
- * the person is removed under `for update`, so that no session slips in between the end of the others and the removal.
- */
-export async function lockPerson(tx: AuthTransaction, tenantId: string, id: string, purpose: 'open-session' | 'remove'): Promise<boolean> {
-  const rows =
-    purpose === 'remove'
-      ? await tx.$queryRaw<unknown[]>`select id from people where tenant_id = ${tenantId} and id = ${id} for update`
-      : await tx.$queryRaw<unknown[]>`select id from people where tenant_id = ${tenantId} and id = ${id} for key share`;
-  return rows.length > 0;
-}
-
 /** Removes the person and what hangs on them: their sessions. */
 export async function deletePerson(tx: AuthTransaction, tenantId: string, id: string): Promise<void> {
   await tx.personRow.deleteMany({ where: { tenantId, id } });

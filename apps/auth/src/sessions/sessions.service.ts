@@ -5,11 +5,11 @@ import { ACROSS_TENANTS, Database, Outbox } from '@weir/platform/database';
 import { CLOCK, IDS, SETTINGS } from '@weir/platform/service';
 import type { AuthDatabase, AuthTransaction } from '../auth-database.ts';
 import { Passwords } from '../people/passwords.ts';
-import { findForSignIn, findPerson, lockPerson } from '../people/people.store.ts';
+import { findForSignIn, findPerson } from '../people/people.store.ts';
 import type { Person } from '../people/person.ts';
 import type { AuthSettings } from '../settings.ts';
 import { SigningKeysService } from '../signing-keys/signing-keys.service.ts';
-import { findTenant } from '../tenants/tenants.store.ts';
+import { findTenant, holdTenant } from '../tenants/tenants.store.ts';
 import { isLive, type SessionRecord, type SignedIn, type SignIn } from './session.ts';
 import { findSession, insertSession, markRevoked, takeExpired } from './sessions.store.ts';
 import { SignInThrottle } from './sign-in-throttle.ts';
@@ -84,7 +84,8 @@ export class SessionsService {
     const tenant = await this.#database.transaction(person.tenantId, async (tx) => {
       const found = await findTenant(tx, person.tenantId);
       if (found.status === 'suspended') throw new AppError('access.tenant_suspended');
-      if (!(await lockPerson(tx, person.tenantId, person.id, 'open-session'))) throw new AppError('auth.sign_in_failed');
+      await holdTenant(tx, person.tenantId);
+      if ((await findPerson(tx, person.tenantId, person.id)) === null) throw new AppError('auth.sign_in_failed');
       await this.#forgetExpired(tx, person, createdAt);
       await insertSession(tx, session);
       return found;

@@ -43,3 +43,8 @@ export async function setTenantStatus(tx: AuthTransaction, id: string, status: T
 export async function lockTenant(tx: AuthTransaction, id: string): Promise<void> {
   await tx.$queryRaw`select id from tenants where id = ${id} for update`;
 }
+
+/** Keeps the tenant's people from being removed until the transaction ends; those who sign in do not wait for each other. */
+export async function holdTenant(tx: AuthTransaction, id: string): Promise<void> {
+  await tx.$queryRaw`select id from tenants where id = ${id} for key share`;
+}
