@@ -2,6 +2,7 @@ import { Inject } from '@nestjs/common';
 import { Args, Context, Mutation, Resolver } from '@nestjs/graphql';
 import { AppError } from '@weir/kernel';
 import { LimitError } from './admission.ts';
+import { presenceOfSignal } from './caller-presence.ts';
 import { InferenceService } from './inference.service.ts';
 import { InferInput, InferPayload } from './infer.types.ts';
 import { outputOf, requestOf } from './model-input.ts';
@@ -29,7 +30,7 @@ export class InferResolver {
         body: requestOf(input.input),
         read: (body) => outputOf(input, body),
         arrivedAtMs: context.arrivedAtMs,
-        signal: context.signal,
+        caller: presenceOfSignal(context.signal),
       });
       context.answerHeaders(answer.rateLimit);
       const { receiptId, model, version, output, quantities, cost, latencyMs } = answer;

@@ -5,6 +5,7 @@ import type { SpoolRecord } from '../spool/segment.ts';
 import { UsageSpool } from '../spool/usage-spool.ts';
 import { Admission } from './admission.ts';
 import { aCall, aCatalogue, aWorker } from './gateway-world.fixture.ts';
+import { presenceOfSignal } from './caller-presence.ts';
 import { InferenceService } from './inference.service.ts';
 import { InMemoryReservations } from './reservations.ts';
 import { Router } from './routing.ts';
@@ -102,7 +103,7 @@ describe('an inference', () => {
       caller.abort();
       return counted;
     };
-    await expect(service().infer(aCall({ signal: caller.signal }))).rejects.toMatchObject({ code: 'request.cancelled' });
+    await expect(service().infer(aCall({ caller: presenceOfSignal(caller.signal) }))).rejects.toMatchObject({ code: 'request.cancelled' });
     expect(recorded).toEqual([]);
   });
 

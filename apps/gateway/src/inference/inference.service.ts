@@ -61,7 +61,7 @@ export class InferenceService {
     try {
       const answer = await inSpan('run', {}, () => this.run(call, grant));
       const output = call.read(answer.body);
-      if (call.signal?.aborted === true) throw new AppError('request.cancelled');
+      if (call.caller?.isGone === true) throw new AppError('request.cancelled');
       const settlement = await inSpan('settle', {}, () => this.settlements.settle(call, grant, answer.quantities));
       reservation.settle(settlement.cost);
       return { ...settlement, model, version, output };
@@ -88,7 +88,7 @@ export class InferenceService {
           requestId: call.requestId,
           body: call.body,
           timeoutMs,
-          signal: call.signal,
+          caller: call.caller,
         });
       } catch (error) {
         if (!(error instanceof WorkerLostError)) throw error;

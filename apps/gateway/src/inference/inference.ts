@@ -1,6 +1,7 @@
 import type { KeyLimits, Usage, UsageQuantity } from '@weir/contracts';
 import type { Principal } from '@weir/access';
 import type { Money } from '@weir/kernel';
+import type { CallerPresence } from './caller-presence.ts';
 
 /** A call as every surface hands it to the pipeline. */
 export interface InferenceCall<Output = unknown> {
@@ -21,8 +22,8 @@ export interface InferenceCall<Output = unknown> {
   readonly read: (answer: Buffer) => Output;
   /** When the request arrived, on the monotonic clock, in milliseconds. */
   readonly arrivedAtMs: number;
-  /** Aborted when the caller goes away. */
-  readonly signal?: AbortSignal | undefined;
+  /** Tells when the caller goes away. */
+  readonly caller?: CallerPresence | undefined;
 }
 
 /** An answer whose usage is durable. */

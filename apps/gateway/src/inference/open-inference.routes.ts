@@ -11,7 +11,7 @@ import { Authenticator } from '../edge/authenticator.ts';
 import { requestIdFor } from '../edge/request-ids.ts';
 import type { GatewaySettings } from '../settings.ts';
 import { LimitError, rateLimitHeaders } from './admission.ts';
-import { callerGone } from './caller-gone.ts';
+import { presenceOfResponse } from './caller-presence.ts';
 import { CATALOGUE, type Catalogue } from './catalogue.ts';
 import { grantFor } from './grants.ts';
 import { InferenceService } from './inference.service.ts';
@@ -78,7 +78,7 @@ export class OpenInferenceRoutes implements OnModuleInit {
       body: request.body,
       read: (answer) => answer,
       arrivedAtMs,
-      signal: callerGone(reply.raw),
+      caller: presenceOfResponse(reply.raw),
     });
     void reply.headers({
       ...rateLimitHeaders(answer.rateLimit),

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { InternalTokenSigner, InternalTokenVerifier, INTERNAL_TOKEN_HEADER } from '@weir/access';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { aPrincipal } from './gateway-world.fixture.ts';
+import { presenceOfSignal } from './caller-presence.ts';
 import { WorkerClient, WorkerLostError, type WorkerRequest } from './worker-client.ts';
 
 const keys = generateKeyPairSync('ed25519');
@@ -106,6 +107,6 @@ describe('calling a worker', () => {
   test('a caller who goes away cancels the call', async () => {
     const caller = new AbortController();
     answer = () => caller.abort();
-    await expect(client.infer(aRequest({ signal: caller.signal }))).rejects.toMatchObject({ code: 'request.cancelled' });
+    await expect(client.infer(aRequest({ caller: presenceOfSignal(caller.signal) }))).rejects.toMatchObject({ code: 'request.cancelled' });
   });
 });

@@ -6,6 +6,7 @@ import { ERROR_CODE_HEADER, ERROR_FIELD_HEADER, MODEL_NAME_HEADER, TIMEOUT_HEADE
 import { TOKEN_SIGNER } from '@weir/platform/service';
 import { currentTraceparent } from '@weir/platform/telemetry';
 import { Pool, type Dispatcher } from 'undici';
+import type { CallerPresence } from './caller-presence.ts';
 
 /** Connections to one worker; a worker batches, so many calls are under way at once. */
 const CONNECTIONS = 64;
@@ -26,7 +27,7 @@ export interface WorkerRequest {
   readonly body: Buffer | string;
   /** Time left for the call. */
   readonly timeoutMs: number;
-  readonly signal?: AbortSignal | undefined;
+  readonly caller?: CallerPresence | undefined;
 }
 
 export interface WorkerAnswer {
@@ -69,7 +70,7 @@ export class WorkerClient implements OnApplicationShutdown {
           headersTimeout: request.timeoutMs,
           bodyTimeout: request.timeoutMs,
         },
-        new AnswerHandler(request.signal, resolve, reject),
+        new AnswerHandler(request.caller, resolve, reject),
       );
     });
   }
@@ -108,27 +109,25 @@ function headersOf(request: WorkerRequest, token: string): Record<string, string
 
 /** Collects one answer. The low-level interface of undici: a third of the cost of a stream per call. */
 class AnswerHandler implements Dispatcher.DispatchHandler {
-  readonly #signal: AbortSignal | undefined;
+  readonly #caller: CallerPresence | undefined;
   readonly #resolve: (answer: WorkerAnswer) => void;
   readonly #reject: (error: unknown) => void;
   readonly #chunks: Buffer[] = [];
-  #onAbort: (() => void) | undefined;
+  #stopListening: (() => void) | undefined;
   #bytes = 0;
   #status = 0;
   #headers: Record<string, string | string[] | undefined> = {};
 
-  constructor(signal: AbortSignal | undefined, resolve: (answer: WorkerAnswer) => void, reject: (error: unknown) => void) {
-    this.#signal = signal;
+  constructor(caller: CallerPresence | undefined, resolve: (answer: WorkerAnswer) => void, reject: (error: unknown) => void) {
+    this.#caller = caller;
     this.#resolve = resolve;
     this.#reject = reject;
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    const signal = this.#signal;
-    if (signal === undefined) return;
-    this.#onAbort = () => controller.abort(new AppError('request.cancelled'));
-    if (signal.aborted) this.#onAbort();
-    else signal.addEventListener('abort', this.#onAbort, { once: true });
+    const abort = (): void => controller.abort(new AppError('request.cancelled'));
+    if (this.#caller?.isGone === true) abort();
+    else this.#stopListening = this.#caller?.onGone(abort);
   }
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: Record<string, string | string[] | undefined>): void {
@@ -159,7 +158,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   }
 
   #settle(): void {
-    if (this.#onAbort !== undefined) this.#signal?.removeEventListener('abort', this.#onAbort);
+    this.#stopListening?.();
   }
 }
 

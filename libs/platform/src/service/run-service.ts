@@ -132,6 +132,7 @@ function hangUpWhenAnswered(fastify: FastifyInstance): () => void {
   let inFlight = 0;
   fastify.addHook('onRequest', (_request, reply, done) => {
     inFlight++;
+    // Not the hook onResponse: it is silent about callers who went away.
     reply.raw.once('close', () => inFlight--);
     done();
   });
