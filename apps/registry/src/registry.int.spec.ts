@@ -1,3 +1,4 @@
+import { servicePrincipal } from '@weir/access';
 import { eventually } from '@weir/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import pg from 'pg';
@@ -61,7 +62,9 @@ describe('files of models', () => {
   it('are taken from those who may manage models, and from the launcher', async () => {
     const content = Buffer.from('from the launcher');
     expect((await registry.put(reader, content)).status).toBe(403);
-    expect((await registry.put(launcherService, content)).status).toBe(403);
+    // The gateway does not speak for the launcher.
+    expect((await registry.put(launcherService, content)).status).toBe(401);
+    expect((await registry.put(servicePrincipal('gateway'), content)).status).toBe(403);
     const answer = await registry.service.request(`/artifacts/sha256/${sha256(content)}`, {
       principal: launcherService,
       caller: 'weir',

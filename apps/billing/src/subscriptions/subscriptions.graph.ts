@@ -2,7 +2,8 @@ import { Field, ID, InputType, ObjectType } from '@nestjs/graphql';
 import { DateTime } from '@weir/platform/graphql';
 import { PlanType } from '../plans/plans.graph.ts';
 
-@ObjectType('Subscription', { description: "A tenant's subscription to a plan." })
+// A type called Subscription would be taken for the root of GraphQL's subscriptions where the graph is composed.
+@ObjectType('PlanSubscription', { description: "A tenant's subscription to a plan." })
 export class SubscriptionType {
   @Field(() => ID, { description: 'Opaque.' })
   id!: string;

@@ -1,6 +1,6 @@
 import { mergeSchemas } from '@graphql-tools/schema';
 import { stitchSchemas } from '@graphql-tools/stitch';
-import type { Executor } from '@graphql-tools/utils';
+import { filterSchema, pruneSchema, type Executor } from '@graphql-tools/utils';
 import {
   buildSchema,
   isIntrospectionType,
@@ -20,6 +20,8 @@ export interface Subgraph {
   readonly service: string;
   readonly sdl: string;
   readonly executor: Executor;
+  /** Root fields that are for other processes alone: they, and the types that only they use, are not part of the graph. */
+  readonly internalFields?: readonly string[];
 }
 
 /**
@@ -29,11 +31,19 @@ export interface Subgraph {
  * @throws Error two parts define the same root field, or the same type differently
  */
 export function composeGraph(subgraphs: readonly Subgraph[], local: GraphQLSchema): GraphQLSchema {
-  const parts = subgraphs.map(({ service, sdl, executor }) => ({ service, schema: buildSchema(sdl), executor }));
+  const parts = subgraphs.map(({ service, sdl, executor, internalFields = [] }) => ({
+    service,
+    schema: withoutFields(buildSchema(sdl), internalFields),
+    executor,
+  }));
   const conflicts = conflictsOf([...parts, { service: 'gateway', schema: local }]);
   if (conflicts.length > 0) throw new Error(`the subgraphs do not fit together:\n${conflicts.join('\n')}`);
   const remote = stitchSchemas({ subschemas: parts.map(({ schema, executor }) => ({ schema, executor })) });
   return mergeSchemas({ schemas: [remote, local] });
+}
+
+function withoutFields(schema: GraphQLSchema, names: readonly string[]): GraphQLSchema {
+  return names.length === 0 ? schema : pruneSchema(filterSchema({ schema, rootFieldFilter: (_operation, name) => !names.includes(name) }));
 }
 
 interface Part {
@@ -46,6 +56,8 @@ export function conflictsOf(parts: readonly Part[]): readonly string[] {
   const owners = new Map<string, { service: string; printed: string }>();
   const conflicts: string[] = [];
   for (const { service, schema } of parts) {
+    // Services are asked over HTTP alone. An ordinary type of this name is taken for the root, and its fields then fail.
+    if (schema.getSubscriptionType()) conflicts.push(`${service} has a type called Subscription, which is the name of a root type`);
     const roots = new Set([schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]);
     for (const type of Object.values(schema.getTypeMap())) {
       if (isIntrospectionType(type) || isSpecifiedScalarType(type)) continue;

@@ -171,3 +171,19 @@ test('the page at / gives the address that the operator set, and nothing of the 
   });
   expect(forged).not.toContain('<script>');
 });
+
+test("what is for the platform's own processes is not part of the graph, and no ordinary type is taken for a root", async () => {
+  const answer = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: 'Bearer good' },
+    body: JSON.stringify({ query: '{ __schema { subscriptionType { name } mutationType { fields { name } } types { name } } }' }),
+  });
+  const { data } = (await answer.json()) as {
+    data: { __schema: { subscriptionType: unknown; mutationType: { fields: { name: string }[] }; types: { name: string }[] } };
+  };
+  const mutations = data.__schema.mutationType.fields.map(({ name }) => name);
+  expect(mutations).toContain('createTenant');
+  expect(mutations).not.toContain('bootstrapOperator');
+  expect(data.__schema.types.filter(({ name }) => /bootstrap/i.test(name))).toEqual([]);
+  expect(data.__schema.subscriptionType).toBeNull();
+});

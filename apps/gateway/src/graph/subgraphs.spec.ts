@@ -48,3 +48,8 @@ test('nobody names a tenant but the operator', () => {
   }
   expect(naming).toEqual([]);
 });
+
+test('a service whose type would be taken for the root of subscriptions is refused', () => {
+  const schema = buildSchema('type Query { subscription: Subscription } type Subscription { id: ID! }');
+  expect(conflictsOf([{ service: 'billing', schema }])).toEqual([expect.stringContaining('billing has a type called Subscription')]);
+});

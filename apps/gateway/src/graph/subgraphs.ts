@@ -14,6 +14,9 @@ const ADDRESS_OF = { auth: 'authUrl', registry: 'registryUrl', metering: 'meteri
 export type SubgraphService = keyof typeof ADDRESS_OF;
 export const SUBGRAPH_SERVICES = Object.keys(ADDRESS_OF) as readonly SubgraphService[];
 
+/** What services answer to the platform's own processes and to nobody else. */
+const INTERNAL_FIELDS: Partial<Record<SubgraphService, readonly string[]>> = { auth: ['bootstrapOperator'] };
+
 /** The services' parts of the graph. */
 @Injectable()
 export class Subgraphs implements OnApplicationShutdown {
@@ -35,6 +38,7 @@ export class Subgraphs implements OnApplicationShutdown {
         service,
         sdl: readFileSync(subgraphFile(service), 'utf8'),
         executor: client.execute.bind(client),
+        internalFields: INTERNAL_FIELDS[service] ?? [],
       })),
       local,
     );
