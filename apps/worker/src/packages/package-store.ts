@@ -49,6 +49,7 @@ export class PackageStore {
    *
    * @throws artifact.digest_mismatch a file does not have the size and digest that its placement announced; nothing of it is kept
    * @throws model.package_invalid    a path leads out of the package, or the package is larger than the cache
+   * @throws worker.overloaded        the packages in use leave too little of the cache
    */
   async hold(files: readonly PackageFile[], fetchArtifact: FetchArtifact, signal: AbortSignal): Promise<HeldPackage> {
     for (const file of files) assertSafePackagePath(file.path);
@@ -140,7 +141,8 @@ export class PackageStore {
     await this.#removeUnlinkedBlobs();
     kept = await this.#keptBytes();
     if (kept + neededBytes > this.#maxBytes) {
-      throw new AppError('model.package_invalid', {
+      // What is held by others now may be let go; what is larger than the whole cache never fits.
+      throw new AppError(neededBytes > this.#maxBytes ? 'model.package_invalid' : 'worker.overloaded', {
         message: `The package needs ${neededBytes} bytes more of the worker's cache; ${Math.max(0, this.#maxBytes - kept)} are free.`,
       });
     }

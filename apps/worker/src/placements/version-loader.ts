@@ -16,8 +16,8 @@ export interface HeldVersion {
 }
 
 export interface VersionLoaderOptions {
-  readonly packages: PackageStore;
-  readonly runtime: ModelRuntime;
+  readonly packages: Pick<PackageStore, 'hold'>;
+  readonly runtime: Pick<ModelRuntime, 'load' | 'unload'>;
   readonly signer: InternalTokenSigner;
   /** Bytes of model files that may be loaded at once. */
   readonly memoryBytes: number;
@@ -36,25 +36,28 @@ export class VersionLoader {
   async load(placement: PlacementState, signal: AbortSignal): Promise<HeldVersion> {
     const { packages, runtime, signer, memoryBytes } = this.#options;
     const sizeBytes = placement.files.reduce((sum, file) => sum + file.sizeBytes, 0);
-    if (this.#loadedBytes + sizeBytes > memoryBytes) {
-      throw new AppError('model.package_invalid', {
-        message: `The package needs ${sizeBytes} bytes of memory; the worker has ${memoryBytes - this.#loadedBytes} left.`,
+    const leftBytes = memoryBytes - this.#loadedBytes;
+    if (sizeBytes > leftBytes) {
+      // What is too large for the whole worker stays so; what lacks room only now gets it when another version is unloaded.
+      throw new AppError(sizeBytes > memoryBytes ? 'model.package_invalid' : 'worker.overloaded', {
+        message: `The package needs ${sizeBytes} bytes of memory; the worker has ${leftBytes} left.`,
       });
     }
     const held = await packages.hold(placement.files, artifactsAt(placement.artifactsUrl, signer), signal);
     try {
       const modelPackage = await readModelPackage(held.directory, placement.files, placement.task);
       const { versionId, modelId, version } = placement;
-      const signature = signatureOf(await runtime.load(versionId, modelPackage.modelFile, modelPackage.text));
-      this.#loadedBytes += held.sizeBytes;
-      const loaded = { held, loaded: { versionId, modelId, version, modelPackage, signature } };
+      const found = await runtime.load(versionId, modelPackage.modelFile, modelPackage.text);
       try {
+        const signature = signatureOf(found);
         assertTaskFits(modelPackage, signature);
+        this.#loadedBytes += held.sizeBytes;
+        return { held, loaded: { versionId, modelId, version, modelPackage, signature } };
       } catch (error) {
-        await this.unload(loaded);
+        // ONNX Runtime has it, but nobody could ever run it.
+        await runtime.unload(versionId);
         throw error;
       }
-      return loaded;
     } catch (error) {
       held.release();
       throw error;

@@ -1,28 +1,16 @@
-/** What travels between the process and the thread that runs the models. Plain data: nothing of the platform is loaded in the thread. */
+import type { TensorData } from '@weir/open-inference';
+
+// What travels between the process and the thread that runs the models. Plain data: nothing of the platform is loaded in the thread.
 
 /** Element types in ONNX Runtime's words. */
 export type OnnxType =
   'bool' | 'uint8' | 'uint16' | 'uint32' | 'uint64' | 'int8' | 'int16' | 'int32' | 'int64' | 'float16' | 'float32' | 'float64' | 'string';
 
-/** `float16` as the bits of each number, `bool` as 0 and 1. */
-export type OnnxData =
-  | Uint8Array
-  | Uint16Array
-  | Uint32Array
-  | BigUint64Array
-  | Int8Array
-  | Int16Array
-  | Int32Array
-  | BigInt64Array
-  | Float32Array
-  | Float64Array
-  | string[];
-
 export interface OnnxTensor {
   readonly name: string;
   readonly type: OnnxType;
   readonly dims: readonly number[];
-  readonly data: OnnxData;
+  readonly data: TensorData;
 }
 
 /** A tensor in a model's signature; a name or a number below 1 in `dims` is a size that the caller chooses. */

@@ -102,7 +102,8 @@ describe('a model that is busy', () => {
     const unloaded = runtime.unload('v1');
     await expect(waiting).rejects.toMatchObject({ code: 'model.not_ready' });
     await Promise.all([first, unloaded]);
-    await expect(run(pictures(1))).rejects.toBeInstanceOf(RunRefusedError);
+    // Its input may have been in preparation meanwhile: that is nobody's fault, and another worker may have the model.
+    await expect(run(pictures(1))).rejects.toMatchObject({ code: 'model.not_ready' });
   });
 });
 

@@ -59,6 +59,8 @@ export class ModelRuntime {
   readonly #options: ModelRuntimeOptions;
   readonly #thread: ModelThread;
   readonly #queue: FairQueue<Waiting>;
+  /** Versions that may be run. */
+  readonly #loaded = new Set<string>();
   /** Loads and unloads go before runs: they are few. */
   readonly #controls: Control[] = [];
   #isBusy = false;
@@ -79,7 +81,10 @@ export class ModelRuntime {
   /** @throws model.package_invalid when ONNX Runtime or the tokenizer does not take the files */
   async load(versionId: string, modelFile: string, tokenizer: TokenizerSource | null): Promise<LoadedSignature> {
     const reply = await this.#control({ kind: 'load', versionId, modelFile, intraOpThreads: this.#options.intraOpThreads, tokenizer });
-    if ('signature' in reply) return reply.signature;
+    if ('signature' in reply) {
+      this.#loaded.add(versionId);
+      return reply.signature;
+    }
     throw new AppError('model.package_invalid', {
       message: `The model cannot be loaded: ${'error' in reply ? scrubbed(reply.error) : 'no reply'}`,
     });
@@ -87,8 +92,8 @@ export class ModelRuntime {
 
   /** Refuses what waits for the version, lets the run under way finish, and frees its memory. */
   async unload(versionId: string): Promise<void> {
-    for (const waiting of this.#queue.drain(versionId))
-      waiting.reject(new AppError('model.not_ready', { retryAfterMs: MIN_RETRY_AFTER_MS }));
+    this.#loaded.delete(versionId);
+    for (const waiting of this.#queue.drain(versionId)) waiting.reject(notReady());
     await this.#control({ kind: 'unload', versionId });
   }
 
@@ -97,12 +102,15 @@ export class ModelRuntime {
    *
    * @param signal when it is aborted the call is given up with the signal's reason
    * @throws worker.overloaded the version's queue is full
+   * @throws model.not_ready   it was unloaded, perhaps while this call was prepared
+   * @throws service.stopping  the worker is
    * @throws RunRefusedError   ONNX Runtime does not take these tensors
    */
   run(versionId: string, work: RunWork, outputs: readonly string[], signal: AbortSignal): Promise<RunResult> {
     return new Promise<RunResult>((resolve, reject) => {
       if (signal.aborted) return reject(this.#givenUp(signal.reason));
       if (this.#isClosed) return reject(new AppError('service.stopping', { retryAfterMs: MIN_RETRY_AFTER_MS }));
+      if (!this.#loaded.has(versionId)) return reject(notReady());
       const giveUp = (): void => {
         this.#queue.remove(versionId, waiting);
         reject(this.#givenUp(signal.reason));
@@ -196,6 +204,10 @@ export class ModelRuntime {
   #retryAfterMs(versionId: string): number {
     return Math.min(MAX_RETRY_AFTER_MS, Math.max(MIN_RETRY_AFTER_MS, Math.ceil(this.#queue.lengthOf(versionId) * this.#meanRunMs)));
   }
+}
+
+function notReady(): AppError {
+  return new AppError('model.not_ready', { retryAfterMs: MIN_RETRY_AFTER_MS });
 }
 
 function buffersOf(feeds: readonly OnnxTensor[]): ArrayBuffer[] {

@@ -41,13 +41,14 @@ export class ModelThread {
   call(work: ThreadWork, transfer: readonly ArrayBuffer[] = []): Promise<ThreadReply> {
     if (this.#current !== null) throw new Error('the thread of the models is busy');
     const call = this.#nextCall++;
+    // May throw (a buffer that was given away before): then nothing is under way.
+    this.#thread.postMessage({ ...work, call } as ThreadRequest, transfer);
     const { promise: settled, resolve } = Promise.withResolvers<ThreadReply>();
     const timer = setTimeout(
       () => this.#options.die(`a ${work.kind} took longer than ${this.#options.runLimitMs} ms`),
       this.#options.runLimitMs,
     );
     this.#current = { call, settled, resolve, timer };
-    this.#thread.postMessage({ ...work, call } as ThreadRequest, transfer);
     return settled;
   }
 

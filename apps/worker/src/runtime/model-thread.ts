@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { TensorData } from '@weir/open-inference';
 import { createTextTokenizer, type TextTokenizer } from '../tasks/tokenization.ts';
-import type { LoadedSignature, OnnxData, OnnxTensor, OnnxType, RunResult, ThreadReply, ThreadRequest } from './messages.ts';
+import type { LoadedSignature, OnnxTensor, OnnxType, RunResult, ThreadReply, ThreadRequest, TokenizerSource } from './messages.ts';
 
 // The thread that holds the ONNX Runtime sessions: `create` and `run` block the thread that calls them, so no
 // event loop that others wait for may do it. One request at a time, in order; nothing of the platform is loaded here.
@@ -36,6 +37,8 @@ async function handle(request: ThreadRequest): Promise<ThreadReply> {
   const { call, versionId } = request;
   switch (request.kind) {
     case 'load': {
+      // First what can fail without a session: one that nobody holds would keep its memory.
+      const tokenizer = request.tokenizer === null ? null : tokenizerOf(request.tokenizer);
       const session = await InferenceSession.create(request.modelFile, {
         intraOpNumThreads: request.intraOpThreads,
         interOpNumThreads: 1,
@@ -44,19 +47,7 @@ async function handle(request: ThreadRequest): Promise<ThreadReply> {
         // Spinning threads burn the cores that the rest of the platform needs.
         extra: { session: { intra_op: { allow_spinning: '0' } } },
       });
-      const { tokenizer } = request;
-      loaded.set(versionId, {
-        session,
-        tokenizer:
-          tokenizer === null
-            ? null
-            : createTextTokenizer(
-                json(tokenizer.tokenizerFile),
-                json(tokenizer.tokenizerConfigFile),
-                tokenizer.maxTokens,
-                tokenizer.padTokenId,
-              ),
-      });
+      loaded.set(versionId, { session, tokenizer });
       return { call, signature: signatureOf(session) };
     }
     case 'unload': {
@@ -76,6 +67,10 @@ function modelOf(versionId: string): Loaded {
   const model = loaded.get(versionId);
   if (model === undefined) throw new Error('the model is not loaded');
   return model;
+}
+
+function tokenizerOf({ tokenizerFile, tokenizerConfigFile, maxTokens, padTokenId }: TokenizerSource): TextTokenizer {
+  return createTextTokenizer(json(tokenizerFile), json(tokenizerConfigFile), maxTokens, padTokenId);
 }
 
 function json(file: string): object {
@@ -122,7 +117,7 @@ async function run(session: InferenceSession, feeds: readonly OnnxTensor[], outp
     const { type, dims, data } = result;
     const plain =
       ArrayBuffer.isView(data) && type === 'float16' ? new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2) : data;
-    return { name, type: type as OnnxType, dims: [...dims], data: plain as OnnxData };
+    return { name, type: type as OnnxType, dims: [...dims], data: plain as TensorData };
   });
 }
 
