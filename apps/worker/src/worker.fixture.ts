@@ -5,19 +5,16 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { INTERNAL_TOKEN_HEADER, InternalTokenSigner, InternalTokenVerifier, servicePrincipal, type InternalKeySet } from '@weir/access';
-import { ALL_TOPICS, placementChanged, workerChanged, type PackageFile, type PlacementState, type WorkerState } from '@weir/contracts';
+import { INTERNAL_TOKEN_HEADER, InternalTokenVerifier, servicePrincipal, type InternalKeySet } from '@weir/access';
+import { placementChanged, workerChanged, type PackageFile, type PlacementState, type WorkerState } from '@weir/contracts';
 import { systemIds } from '@weir/kernel';
-import { createEventBus, projectionOf, toRecord, type EventBus } from '@weir/platform/bus';
-import { loadSettings } from '@weir/platform/config';
-import { baseSettings, startService } from '@weir/platform/service';
-import { createLogger, createMetrics } from '@weir/platform/telemetry';
-import { eventually, freshDatabase, testSigningKeys } from '@weir/testing';
-import { workerSettings } from './settings.ts';
+import { toRecord, type EventBus } from '@weir/platform/bus';
+import { eventually, startTestService } from '@weir/testing';
 import { workerDefinition } from './worker.definition.ts';
 
 const MODELS = fileURLToPath(new URL('../../../models/', import.meta.url));
-const logger = createLogger({ service: 'worker', instanceId: 'spec', level: 'silent' });
+/** Longest wait for what has to happen, on a machine that is busy with other things. */
+const PATIENCE_MS = 60_000;
 
 /** The starter models that a package is made of, without their training scripts. */
 export async function starterPackage(name: string): Promise<Map<string, Buffer>> {
@@ -82,8 +79,6 @@ export interface InferenceAnswer {
 
 /** A worker in this process, on a real bus and a real ONNX Runtime, with an artifact store beside it. */
 export interface TestWorker {
-  readonly id: string;
-  readonly url: string;
   readonly bus: EventBus;
   readonly artifacts: { put(content: Buffer): string; lie(sha256: string, content: Buffer): void };
   /** Puts the files into the store and places them as a version of the model `modelId`. */
@@ -102,56 +97,28 @@ export interface TestWorker {
 }
 
 export async function startTestWorker(environment: Readonly<Record<string, string>> = {}): Promise<TestWorker> {
-  const database = await freshDatabase();
   const cacheDirectory = await mkdtemp(join(tmpdir(), 'weir-worker-'));
-  const keys = await testSigningKeys();
-  const artifacts = await artifactServer(keys.keySet);
-  const bus = createEventBus({ kind: 'embedded', url: database.busUrl }, { logger, clientId: 'spec' });
-  await bus.ensureTopics(ALL_TOPICS);
-  const workers = await projectionOf({ bus, logger, events: { workers: workerChanged } });
-  const settings = loadSettings(
-    { ...baseSettings, ...workerSettings },
-    {
-      WEIR_WORKER_CACHE_DIR: cacheDirectory,
-      WEIR_SIGNING_KEY_FILE: 'given',
-      WEIR_INTERNAL_KEYS_FILE: 'given',
-      WEIR_WORKER_ID: 'worker-1',
-      ...environment,
-    },
-  );
-  const running = await startService(workerDefinition, {
-    service: { name: 'worker', instanceId: 'worker-spec' },
-    settings,
-    logger,
-    metrics: createMetrics('worker'),
-    bus: createEventBus({ kind: 'embedded', url: database.busUrl }, { logger, clientId: 'worker-spec' }),
-    signingKey: keys.keyOf('worker'),
-    keySet: keys.keySet,
-  });
-  const signer = new InternalTokenSigner(keys.keyOf('gateway'));
-  const token = (): Promise<string> => signer.sign(servicePrincipal('gateway'), 'worker');
   const id = 'worker-1';
+  const service = await startTestService(workerDefinition, {
+    environment: { WEIR_WORKER_CACHE_DIR: cacheDirectory, WEIR_WORKER_ID: id, ...environment },
+  });
+  const { bus } = service;
+  const { workers } = await service.project({ workers: workerChanged });
+  const artifacts = await artifactServer(service.keySet);
+  const gateway = servicePrincipal('gateway');
   let versions = 0;
-  let isStopped = false;
 
   const publish = (placement: PlacementState): Promise<void> =>
     bus.send(placementChanged.topic, [
       toRecord(placementChanged, placement, {
         id: systemIds.next(),
-        source: 'registry/spec',
+        source: 'registry',
         tenant: 'platform',
         occurredAt: new Date().toISOString(),
       }),
     ]);
 
-  const stop = async (): Promise<void> => {
-    if (!isStopped) await running.close();
-    isStopped = true;
-  };
-
   return {
-    id,
-    url: running.url,
     bus,
     artifacts,
     place: async (modelId, task, contents) => {
@@ -177,26 +144,25 @@ export async function startTestWorker(environment: Readonly<Record<string, strin
     publish,
     unplace: (placement) => bus.send(placementChanged.topic, [{ key: placementChanged.key(placement), value: null }]),
     announced: (versionId, state) =>
-      eventually(
-        () => workers.maps.workers.get(id)?.versions.find((version) => version.versionId === versionId && version.state === state),
-        { timeoutMs: 15_000 },
-      ),
-    worker: () => workers.maps.workers.get(id),
+      eventually(() => workers.get(id)?.versions.find((version) => version.versionId === versionId && version.state === state), {
+        timeoutMs: PATIENCE_MS,
+      }),
+    worker: () => workers.get(id),
     infer: async (path, body, headers = {}) => {
-      const response = await fetch(`${running.url}/v2/models/${path}/infer`, {
+      const response = await service.request(`/v2/models/${path}/infer`, {
+        principal: gateway,
         method: 'POST',
-        headers: { 'content-type': 'application/json', [INTERNAL_TOKEN_HEADER]: await token(), ...headers },
+        headers: { 'content-type': 'application/json', ...headers },
         body: typeof body === 'string' ? body : JSON.stringify(body),
+        signal: AbortSignal.timeout(PATIENCE_MS),
       });
       return { status: response.status, headers: response.headers, body: (await response.json()) as InferenceAnswer['body'] };
     },
-    get: async (path, headers) => fetch(`${running.url}${path}`, { headers: headers ?? { [INTERNAL_TOKEN_HEADER]: await token() } }),
+    get: (path, headers) => service.request(path, headers === undefined ? { principal: gateway } : { principal: null, headers }),
     cached: async (sha256) => (await readdir(join(cacheDirectory, 'blobs'))).includes(sha256),
-    stop,
+    stop: () => service.stop(),
     close: async () => {
-      await stop();
-      await workers.close();
-      await bus.close();
+      await service.close();
       await artifacts.close();
       await rm(cacheDirectory, { recursive: true, force: true });
     },

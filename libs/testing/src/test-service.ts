@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { INTERNAL_TOKEN_HEADER, InternalTokenSigner, type Principal } from '@weir/access';
+import { INTERNAL_TOKEN_HEADER, InternalTokenSigner, type InternalKeySet, type Principal } from '@weir/access';
 import type { Clock, Ids } from '@weir/kernel';
 import { createEventBus, projectionOf, type EventBus, type ProjectedEvents, type Projection } from '@weir/platform/bus';
 import { loadSettings, type SettingDefinitions } from '@weir/platform/config';
@@ -43,6 +43,8 @@ export interface TestService {
   readonly database: TestDatabase;
   /** A connection to the same bus, for the spec's own use. */
   readonly bus: EventBus;
+  /** Public keys of all services, for what stands in for a service that this one calls. */
+  readonly keySet: InternalKeySet;
   /** What the bus says now of some projections, kept current until `close`. */
   project<E extends ProjectedEvents>(events: E): Promise<Projection<E>['maps']>;
   /** An internal token for this service. */
@@ -56,6 +58,9 @@ export interface TestService {
     variables?: Record<string, unknown>,
     caller?: SigningService,
   ): Promise<GraphAnswer<Data>>;
+  /** Stops the service as SIGTERM does; the spec's bus stays, to see what the service said last. */
+  stop(): Promise<void>;
+  /** Stops the service, when it still runs, and lets go of the bus. */
   close(): Promise<void>;
 }
 
@@ -112,11 +117,14 @@ export async function startTestService<D extends SettingDefinitions>(
     if (principal !== null) headers.set(INTERNAL_TOKEN_HEADER, await tokenFor(principal, caller));
     return fetch(`${running.url}${path}`, { ...init, headers, signal: init.signal ?? AbortSignal.timeout(20_000) });
   };
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> => (stopped ??= running.close());
   return {
     url: running.url,
     app: running.app,
     database,
     bus,
+    keySet: keys.keySet,
     project,
     tokenFor,
     request,
@@ -130,9 +138,10 @@ export async function startTestService<D extends SettingDefinitions>(
       });
       return (await response.json()) as GraphAnswer<Data>;
     },
+    stop,
     close: async () => {
       await bus.close();
-      await running.close();
+      await stop();
     },
   };
 }
