@@ -1,3 +1,4 @@
+import { crc32, deflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import type { ImagePreparation } from '../packages/model-package.ts';
@@ -25,6 +26,15 @@ function aPicture(ground: string, dot: string, width = 8, height = 8) {
 const read = (bytes: Buffer, over: Partial<ImagePreparation> = {}, maxPixels = 10_000) =>
   preparedImage(bytes, { ...PREPARATION, ...over }, maxPixels, 'image 0');
 
+/** One chunk of a PNG file. */
+function aChunk(type: string, data: Buffer): Buffer {
+  const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
+  const frame = Buffer.alloc(8);
+  frame.writeUInt32BE(data.length, 0);
+  frame.writeUInt32BE(crc32(body), 4);
+  return Buffer.concat([frame.subarray(0, 4), body, frame.subarray(4)]);
+}
+
 describe('a picture', () => {
   it('is read from PNG, JPEG and WebP alike', async () => {
     for (const bytes of [
@@ -43,6 +53,20 @@ describe('a picture', () => {
     expect((await read(paper))[5]).toBe(1);
     expect((await read(paper, { background: null }))[5]).toBe(0);
     expect((await read(paper, { background: 'light' }))[5]).toBe(0);
+  });
+
+  it('is read without its comments, so that a compressed one cannot keep the decoder busy', async () => {
+    const plain = await aPicture('#000', '#fff').png().toBuffer();
+    const deflated = deflateSync(Buffer.alloc(1_000_000));
+    const comments = [
+      aChunk('tEXt', Buffer.from('a\0b')),
+      aChunk('zTXt', Buffer.concat([Buffer.from('a\0\0'), deflated])),
+      aChunk('iTXt', Buffer.concat([Buffer.from('a\0\x01\0\0\0'), deflated])),
+    ];
+    const headEnds = 8 + 25;
+    const talkative = Buffer.concat([plain.subarray(0, headEnds), ...comments, plain.subarray(headEnds)]);
+    expect(imageBytes(talkative.toString('base64'), 'image 0')).toEqual(plain);
+    expect(imageBytes(talkative.subarray(0, -20).toString('base64'), 'image 0')).toEqual(plain.subarray(0, -20));
   });
 
   it('with transparent ground counts as drawn on paper', async () => {

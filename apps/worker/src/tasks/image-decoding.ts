@@ -1,6 +1,7 @@
 import { AppError } from '@weir/kernel';
 import sharp from 'sharp';
 import type { ImagePreparation } from '../packages/model-package.ts';
+import { withoutPngText } from './png-text.ts';
 
 // Foreign bytes meet only the three decoders that are offered; and one call does not take every core.
 sharp.block({ operation: ['VipsForeignLoad'] });
@@ -28,8 +29,9 @@ export function imageFormat(bytes: Uint8Array): 'png' | 'jpeg' | 'webp' | null {
 export function imageBytes(base64: string, title: string): Buffer {
   if (base64.length % 4 === 1 || !BASE64.test(base64)) throw new AppError('model.image_invalid', { message: `${title} is not base64.` });
   const bytes = Buffer.from(base64, 'base64');
-  if (imageFormat(bytes) === null) throw new AppError('model.image_invalid', { message: `${title} is not a PNG, JPEG or WebP file.` });
-  return bytes;
+  const format = imageFormat(bytes);
+  if (format === null) throw new AppError('model.image_invalid', { message: `${title} is not a PNG, JPEG or WebP file.` });
+  return format === 'png' ? withoutPngText(bytes) : bytes;
 }
 
 /**
