@@ -1,6 +1,7 @@
 import type { TopicDefinition } from '@weir/contracts';
+import type { Logger } from 'pino';
 import { EVENT_TYPE_HEADER } from './events.ts';
-import type { NewRecord, PoisonRecordError } from './event-bus.ts';
+import type { EventBus, NewRecord, PoisonRecordError } from './event-bus.ts';
 
 /** Long enough to notice, to mend the consumer and to send the records again. */
 const DEAD_LETTER_RETENTION_MS = 90 * 86_400_000;
@@ -32,8 +33,23 @@ export function deadTopic(group: string): TopicDefinition {
   };
 }
 
+/** Puts poisoned records of a group aside: resolves when the bus has the dead letter. */
+export function burialOn(
+  bus: Pick<EventBus, 'ensureTopics' | 'send'>,
+  group: string,
+  logger: Logger,
+): (poison: PoisonRecordError) => Promise<void> {
+  const dead = deadTopic(group);
+  return async (poison) => {
+    await bus.ensureTopics([dead]);
+    await bus.send(dead.name, [deadLetter(group, poison)]);
+    const { topic, partition, offset } = poison.record;
+    logger.error({ group, topic, partition, offset, reason: poison.reason }, 'a record went to the dead letters');
+  };
+}
+
 /** What is written to the dead-letter topic: the record as it was, and where it stood and why it was put aside. */
-export function deadLetter(group: string, poison: PoisonRecordError): NewRecord {
+function deadLetter(group: string, poison: PoisonRecordError): NewRecord {
   const { record, reason } = poison;
   return {
     key: record.key,

@@ -6,6 +6,7 @@ import type { TopicDefinition } from '@weir/contracts';
 import { pino } from 'pino';
 import { createEventBus, type EventBusConfig } from '../create-event-bus.ts';
 import type { BatchContext, BusRecord, EventBus, NewRecord, RecordBatch, SubscribeOptions, Subscription } from '../event-bus.ts';
+import { within } from '../within.ts';
 import type { ProcessMessage, ProcessTask } from './process-protocol.ts';
 
 /** What the suite needs to know of a bus and its server. */
@@ -35,18 +36,10 @@ export async function eventually(what: string, condition: () => boolean | Promis
 }
 
 /** Rejects when `work` takes longer than `SOON_MS`. */
-export async function soon<T>(what: string, work: Promise<T>): Promise<T> {
-  const late = new AbortController();
-  try {
-    return await Promise.race([
-      work,
-      delay(SOON_MS, undefined, { signal: late.signal }).then(() => {
-        throw new Error(`it did not come about: ${what}`);
-      }),
-    ]);
-  } finally {
-    late.abort();
-  }
+export function soon<T>(what: string, work: Promise<T>): Promise<T> {
+  return within(SOON_MS, work, () => {
+    throw new Error(`it did not come about: ${what}`);
+  });
 }
 
 export function aTopic(overrides: Partial<TopicDefinition> = {}): TopicDefinition {

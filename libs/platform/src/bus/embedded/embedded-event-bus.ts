@@ -3,7 +3,7 @@ import type { TopicDefinition } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
 import type { Logger } from 'pino';
 import { BackOff, pause, RECONNECT_BACK_OFF } from '../back-off.ts';
-import { deadLetter, deadTopic } from '../dead-letters.ts';
+import { burialOn } from '../dead-letters.ts';
 import type {
   EventBus,
   Follower,
@@ -15,8 +15,10 @@ import type {
   Subscription,
 } from '../event-bus.ts';
 import { DEFAULT_SEND_TIMEOUT_MS, DEFAULT_SESSION_TIMEOUT_MS } from '../limits.ts';
+import { OpenReaders } from '../open-readers.ts';
 import { checkRecord, inAppends } from '../record-limits.ts';
 import { withTrace } from '../trace-context.ts';
+import { within } from '../within.ts';
 import { LogFollower } from './follower.ts';
 import { Housekeeping, type HousekeepingOptions } from './housekeeping.ts';
 import { Log } from './log.ts';
@@ -39,8 +41,7 @@ export class EmbeddedEventBus implements EventBus {
   private readonly log: Log;
   private readonly watch: LogWatch;
   private readonly housekeeping: Housekeeping;
-  private readonly subscriptions = new Set<LogSubscription>();
-  private readonly followers = new Set<LogFollower>();
+  private readonly readers = new OpenReaders();
   private closed: Promise<void> | null = null;
 
   constructor(config: EmbeddedBusConfig, options: { readonly logger: Logger; readonly clientId: string }) {
@@ -65,7 +66,6 @@ export class EmbeddedEventBus implements EventBus {
   }
 
   async subscribe(options: SubscribeOptions): Promise<Subscription> {
-    const dead = deadTopic(options.group);
     const subscription = new LogSubscription({
       log: this.log,
       watch: this.watch,
@@ -73,34 +73,14 @@ export class EmbeddedEventBus implements EventBus {
       memberId: `${this.clientId} ${randomUUID()}`,
       sessionTimeoutMs: this.config.sessionTimeoutMs ?? DEFAULT_SESSION_TIMEOUT_MS,
       subscribe: options,
-      bury: async (poison) => {
-        await this.ensureTopics([dead]);
-        await this.send(dead.name, [deadLetter(options.group, poison)]);
-        const { topic, partition, offset } = poison.record;
-        this.logger.error({ group: options.group, topic, partition, offset, reason: poison.reason }, 'a record went to the dead letters');
-      },
+      bury: burialOn(this, options.group, this.logger),
     });
-    this.subscriptions.add(subscription);
-    return {
-      joined: subscription.joined,
-      close: async () => {
-        await subscription.close();
-        this.subscriptions.delete(subscription);
-      },
-    };
+    return { joined: subscription.joined, close: this.readers.add(subscription) };
   }
 
   async follow(options: FollowOptions): Promise<Follower> {
     const follower = new LogFollower({ log: this.log, watch: this.watch, logger: this.logger, follow: options });
-    this.followers.add(follower);
-    return {
-      caughtUp: follower.caughtUp,
-      isLive: () => follower.isLive(),
-      close: async () => {
-        await follower.close();
-        this.followers.delete(follower);
-      },
-    };
+    return { caughtUp: follower.caughtUp, isLive: () => follower.isLive(), close: this.readers.add(follower) };
   }
 
   lag(group: string, topics: readonly string[]): Promise<readonly PartitionLag[]> {
@@ -117,7 +97,7 @@ export class EmbeddedEventBus implements EventBus {
   }
 
   private async closeAll(): Promise<void> {
-    await Promise.all([...this.subscriptions, ...this.followers].map((reader) => reader.close()));
+    await this.readers.closeAll();
     await this.log.close();
     await Promise.all([this.watch.stopped(), this.housekeeping.stopped()]);
   }
@@ -128,7 +108,8 @@ export class EmbeddedEventBus implements EventBus {
       const leftMs = deadlineMs - performance.now();
       if (leftMs <= 0) throw new AppError('service.unavailable', { message: 'The event bus does not answer.' });
       try {
-        await within(leftMs, this.log.append(topic, records, leftMs));
+        // The log gives such an append up by itself at the same moment.
+        await within(leftMs, this.log.append(topic, records, leftMs), noAnswer);
         return;
       } catch (error) {
         if (!isPassing(error)) throw error;
@@ -142,17 +123,8 @@ export class EmbeddedEventBus implements EventBus {
   }
 }
 
-/** Rejects when `work` takes longer; the log gives such an append up by itself at the same moment. */
-async function within(timeoutMs: number, work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error('the event log did not answer in time')), timeoutMs);
-  });
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+function noAnswer(): never {
+  throw new Error('the event log did not answer in time');
 }
 
 /**

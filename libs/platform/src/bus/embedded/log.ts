@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { BackOff, pause, RECONNECT_BACK_OFF } from '../back-off.ts';
 import type { BusRecord, NewRecord, PartitionLag } from '../event-bus.ts';
 import { partitionOf } from '../partitioner.ts';
+import { within } from '../within.ts';
 import { migrateLog } from './migrate.ts';
 
 /** Connections a process keeps for sending, reading and committing. Every query is short; six services share one PostgreSQL. */
@@ -216,13 +217,11 @@ export class Log {
   }
 
   async isHealthy(): Promise<boolean> {
-    const deadline = AbortSignal.timeout(HEALTH_TIMEOUT_MS);
-    const late = new Promise<boolean>((resolve) => deadline.addEventListener('abort', () => resolve(false)));
     const answered = this.query('bus.health', 'select 1 from bus.sweep', []).then(
       () => true,
       () => false,
     );
-    return Promise.race([answered, late]);
+    return within(HEALTH_TIMEOUT_MS, answered, () => false);
   }
 
   async close(): Promise<void> {

@@ -4,6 +4,7 @@ import { Bell } from '../bell.ts';
 import type { PoisonRecordError, SubscribeOptions, Subscription } from '../event-bus.ts';
 import { CLOSE_TIMEOUT_MS, DEFAULT_MAX_BATCH, MAX_CONCURRENT_BATCHES } from '../limits.ts';
 import { Slots } from '../slots.ts';
+import { within } from '../within.ts';
 import { GroupMembership, type OwnedPartition } from './group-membership.ts';
 import type { Log } from './log.ts';
 import type { LogWatch } from './log-watch.ts';
@@ -139,10 +140,9 @@ export class LogSubscription implements Subscription {
     this.closing.abort();
     for (const unwatch of this.unwatch) unwatch();
     await this.rounds;
-    const deadline = AbortSignal.timeout(CLOSE_TIMEOUT_MS);
-    const late = new Promise<void>((resolve) => deadline.addEventListener('abort', () => resolve()));
-    await Promise.race([Promise.all([...this.readers.values()].map((reader) => reader.stop())), late]);
-    if (deadline.aborted) logger.error({ group: subscribe.group }, 'a handler did not end in time; its batch comes again elsewhere');
+    const stopped = Promise.all([...this.readers.values()].map((reader) => reader.stop())).then(() => true);
+    if (!(await within(CLOSE_TIMEOUT_MS, stopped, () => false)))
+      logger.error({ group: subscribe.group }, 'a handler did not end in time; its batch comes again elsewhere');
     this.loseAll();
     this.resolveJoined();
     try {

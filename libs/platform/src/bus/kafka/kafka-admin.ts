@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { BackOff, pause, RECONNECT_BACK_OFF } from '../back-off.ts';
 import type { PartitionLag } from '../event-bus.ts';
 import { MESSAGE_MAX_BYTES } from '../record-limits.ts';
+import { within } from '../within.ts';
 import { kafkaClient, SHORT_RETRY } from './kafka-client.ts';
 import type { KafkaBusConfig } from './kafka-config.ts';
 
@@ -105,15 +106,13 @@ export class KafkaAdmin {
   }
 
   async isHealthy(): Promise<boolean> {
-    const deadline = AbortSignal.timeout(HEALTH_TIMEOUT_MS);
-    const late = new Promise<boolean>((resolve) => deadline.addEventListener('abort', () => resolve(false)));
     const answered = this.connect()
       .then(() => this.admin.describeCluster())
       .then(
         (cluster) => cluster.brokers.length > 0 && cluster.controller !== null,
         () => false,
       );
-    return Promise.race([answered, late]);
+    return within(HEALTH_TIMEOUT_MS, answered, () => false);
   }
 
   async close(): Promise<void> {

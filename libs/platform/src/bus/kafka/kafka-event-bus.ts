@@ -2,7 +2,7 @@ import type { TopicDefinition } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
 import { Partitioners, type Kafka, type Producer } from 'kafkajs';
 import type { Logger } from 'pino';
-import { deadLetter, deadTopic } from '../dead-letters.ts';
+import { burialOn } from '../dead-letters.ts';
 import type {
   EventBus,
   Follower,
@@ -14,9 +14,11 @@ import type {
   Subscription,
 } from '../event-bus.ts';
 import { DEFAULT_SEND_TIMEOUT_MS, DEFAULT_SESSION_TIMEOUT_MS } from '../limits.ts';
+import { OpenReaders } from '../open-readers.ts';
 import { byPartition } from '../partitioner.ts';
 import { checkRecord } from '../record-limits.ts';
 import { withTrace } from '../trace-context.ts';
+import { within } from '../within.ts';
 import { KafkaFollower } from './follower.ts';
 import { KafkaAdmin } from './kafka-admin.ts';
 import { kafkaClient, LONG_RETRY, SHORT_RETRY } from './kafka-client.ts';
@@ -33,7 +35,7 @@ export class KafkaEventBus implements EventBus {
   private readonly consumers: Kafka;
   private readonly producer: Producer;
   private readonly senders = new Map<string, PartitionSender>();
-  private readonly open = new Set<{ close(): Promise<void> }>();
+  private readonly readers = new OpenReaders();
   private connected: Promise<Producer> | null = null;
   private closed: Promise<void> | null = null;
 
@@ -66,27 +68,14 @@ export class KafkaEventBus implements EventBus {
   }
 
   async subscribe(options: SubscribeOptions): Promise<Subscription> {
-    const dead = deadTopic(options.group);
     const member = new KafkaMember({
       kafka: this.consumers,
       logger: this.logger,
       sessionTimeoutMs: this.config.sessionTimeoutMs ?? DEFAULT_SESSION_TIMEOUT_MS,
       subscribe: options,
-      bury: async (poison) => {
-        await this.ensureTopics([dead]);
-        await this.send(dead.name, [deadLetter(options.group, poison)]);
-        const { topic, partition, offset } = poison.record;
-        this.logger.error({ group: options.group, topic, partition, offset, reason: poison.reason }, 'a record went to the dead letters');
-      },
+      bury: burialOn(this, options.group, this.logger),
     });
-    this.open.add(member);
-    return {
-      joined: member.joined,
-      close: async () => {
-        await member.close();
-        this.open.delete(member);
-      },
-    };
+    return { joined: member.joined, close: this.readers.add(member) };
   }
 
   async follow(options: FollowOptions): Promise<Follower> {
@@ -97,15 +86,7 @@ export class KafkaEventBus implements EventBus {
       logger: this.logger,
       follow: options,
     });
-    this.open.add(follower);
-    return {
-      caughtUp: follower.caughtUp,
-      isLive: () => follower.isLive(),
-      close: async () => {
-        await follower.close();
-        this.open.delete(follower);
-      },
-    };
+    return { caughtUp: follower.caughtUp, isLive: () => follower.isLive(), close: this.readers.add(follower) };
   }
 
   lag(group: string, topics: readonly string[]): Promise<readonly PartitionLag[]> {
@@ -122,7 +103,7 @@ export class KafkaEventBus implements EventBus {
   }
 
   private async closeAll(): Promise<void> {
-    await Promise.all([...this.open].map((reader) => reader.close()));
+    await this.readers.closeAll();
     await this.admin.close();
     await this.connected?.catch(() => undefined);
     await this.producer.disconnect();
@@ -149,20 +130,18 @@ export class KafkaEventBus implements EventBus {
   }
 
   private async partitionCount(topic: string, deadlineMs: number): Promise<number> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error('the brokers did not answer in time')), Math.max(0, deadlineMs - performance.now()));
-    });
     let partitions: number | null;
     try {
-      partitions = await Promise.race([this.admin.partitionCount(topic), late]);
+      partitions = await within(Math.max(0, deadlineMs - performance.now()), this.admin.partitionCount(topic), noAnswer);
     } catch (error) {
       throw new AppError('service.unavailable', { message: 'The event bus does not answer.', cause: error });
-    } finally {
-      clearTimeout(timer);
     }
     if (partitions === null)
       throw new AppError('internal.error', { message: `The topic ${topic} does not exist; ensureTopics creates it.` });
     return partitions;
   }
+}
+
+function noAnswer(): never {
+  throw new Error('the brokers did not answer in time');
 }

@@ -4,6 +4,7 @@ import { BackOff, REPLAY_BACK_OFF } from '../back-off.ts';
 import { deliver } from '../delivery.ts';
 import type { BusRecord, PoisonRecordError, SubscribeOptions, Subscription } from '../event-bus.ts';
 import { CLOSE_TIMEOUT_MS, DEFAULT_MAX_BATCH, MAX_CONCURRENT_BATCHES } from '../limits.ts';
+import { within } from '../within.ts';
 import { ConsumerLoop } from './consumer-loop.ts';
 import { toBusRecord } from './records.ts';
 
@@ -69,10 +70,8 @@ export class KafkaMember implements Subscription {
     this.closing.abort();
     for (const partition of this.partitions.values()) clearTimeout(partition.resume);
     this.resolveJoined();
-    const deadline = AbortSignal.timeout(CLOSE_TIMEOUT_MS);
-    const late = new Promise<void>((resolve) => deadline.addEventListener('abort', () => resolve()));
-    await Promise.race([this.loop.close(), late]);
-    if (deadline.aborted)
+    const closed = this.loop.close().then(() => true);
+    if (!(await within(CLOSE_TIMEOUT_MS, closed, () => false)))
       this.options.logger.error({ group: this.options.subscribe.group }, 'a handler did not end in time; its batch comes again elsewhere');
   }
 
