@@ -30,7 +30,7 @@ export interface StartPostgresOptions {
   readonly durable?: boolean;
   /** Each line that PostgreSQL writes to its log. */
   readonly onLog?: (line: string) => void;
-  /** Called once when PostgreSQL ends without `stop()`; `reason` holds its exit and last log lines. */
+  /** Called once when PostgreSQL ends without `stop()`; `reason` holds its exit, then its last log lines, each on a line of its own. */
   readonly onExit?: (reason: string) => void;
 }
 
@@ -141,7 +141,7 @@ async function launchOn(
   let isStopping = false;
   void exited.then((how) => {
     unwatch();
-    if (!isStopping) options.onExit?.(`PostgreSQL ended (${how}). Its last lines: ${lastLines.slice(-5).join(' | ')}`);
+    if (!isStopping) options.onExit?.([`PostgreSQL ended unexpectedly (${how}).`, ...lastLines.slice(-5)].join('\n    '));
   });
   return {
     port,

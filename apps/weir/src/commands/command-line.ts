@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { loadSettings, SettingsError } from '@weir/platform/config';
 import { Command } from 'commander';
+import { GraphError } from '../seed/graph-client.ts';
 import { launcherSettings } from '../settings.ts';
 import { StartError } from '../start-error.ts';
 import { homeAt } from '../state/home.ts';
@@ -42,7 +43,7 @@ export async function runCommandLine(argv: readonly string[], context: CommandCo
 }
 
 function messageOf(error: unknown): string {
-  if (error instanceof StartError || error instanceof SettingsError) return error.message;
+  if (error instanceof StartError || error instanceof SettingsError || error instanceof GraphError) return error.message;
   // Not foreseen: the stack helps whoever has to mend it.
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

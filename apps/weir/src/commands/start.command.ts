@@ -1,12 +1,15 @@
 import { Platform } from '../platform/platform.ts';
+import { scriptOf } from '../platform/service-environment.ts';
+import { SERVICES } from '../platform/services.ts';
 import { seedDemonstration } from '../seed/seed.ts';
 import type { LauncherSettings } from '../settings.ts';
 import { StartError } from '../start-error.ts';
 import { confirmFreshStart, removeState } from '../state/fresh-start.ts';
 import { lockHome } from '../state/home-lock.ts';
 import { makeHome, type Home } from '../state/home.ts';
+import { leftBehind, untilNoneIsLeft } from '../state/left-behind.ts';
 import { checkPublicPort } from '../state/ports.ts';
-import { secondsSince, type Terminal } from '../terminal/terminal.ts';
+import { secondsSince, withTicking, type Terminal } from '../terminal/terminal.ts';
 import type { CommandContext } from './command-line.ts';
 import { serveControl } from './control.ts';
 
@@ -19,6 +22,9 @@ export interface StartContext extends CommandContext {
   /** The deletion was confirmed on the command line. */
   readonly isConfirmed: boolean;
 }
+
+/** Services end within seconds when their launcher is killed; what hangs is killed after 20 s. */
+const LEFT_BEHIND_TIMEOUT_MS = 30_000;
 
 /** Starts the platform and keeps it running until it is told to stop. */
 export async function start(context: StartContext): Promise<void> {
@@ -35,6 +41,7 @@ export async function start(context: StartContext): Promise<void> {
   makeHome(home);
   const unlock = lockHome(home.lockFile, home.folder);
   try {
+    await untilNoneIsLeftOf(context);
     if (context.isFresh) {
       await confirmFreshStart(home, context.isConfirmed);
       removeState(home);
@@ -73,6 +80,17 @@ async function runUntilStopped(context: StartContext, beganMs: number): Promise<
   }
   if (end.failure !== null) throw end.failure;
   terminal.line(`Weir has stopped${settings.databaseAdminUrl === undefined ? '; the next start finds all data again' : ''}.`);
+}
+
+/** Waits for services that a launcher which was killed left behind. */
+async function untilNoneIsLeftOf({ home, root, terminal }: StartContext): Promise<void> {
+  const scripts = new Map(SERVICES.map(({ name }) => [name, scriptOf(root, name)]));
+  if (leftBehind(home.runFile, scripts).length === 0) return;
+  await withTicking(
+    terminal,
+    () => 'waiting for processes of an earlier start, which was killed, to end',
+    untilNoneIsLeft(home.runFile, scripts, LEFT_BEHIND_TIMEOUT_MS),
+  );
 }
 
 /** npm passes Ctrl-C on to us although the terminal has sent it already; that is no second Ctrl-C. */

@@ -135,7 +135,7 @@ export class Platform {
       port,
       log: new RotatingLog(path.join(home.logs, 'postgresql.log')),
       onRestart: (reason, delayMs) => {
-        terminal.line(`${reason} It is started again in ${delayMs / 1000} s; services connect again by themselves.`);
+        terminal.line(`${reason}\n  It is started again in ${delayMs / 1000} s; services connect again by themselves.`);
       },
       onRestarted: () => {
         terminal.line(`${POSTGRES} runs again.`);
@@ -152,6 +152,7 @@ export class Platform {
   #supervise(name: ServiceName, environment: Record<string, string>): SupervisedProcess {
     const { home, root, terminal } = this.#parts;
     let starts = 0;
+    let replaced = new AbortController();
     return new SupervisedProcess(
       {
         name,
@@ -164,7 +165,9 @@ export class Platform {
       {
         onStarted: () => {
           this.#writeRunFile();
-          if (++starts > 1) void this.#reportReturn(name);
+          replaced.abort();
+          replaced = new AbortController();
+          if (++starts > 1) void this.#reportReturn(name, replaced.signal);
         },
         onRestart: (death, delayMs) => {
           terminal.line(`${describe(death)} It is started again in ${delayMs / 1000} s.`);
@@ -191,15 +194,17 @@ export class Platform {
     );
   }
 
-  async #reportReturn(name: ServiceName): Promise<void> {
+  /** @param replaced aborted when another process takes its place: the return is then that one's to report */
+  async #reportReturn(name: ServiceName, replaced: AbortSignal): Promise<void> {
     const beganMs = Date.now();
+    const signal = AbortSignal.any([this.#stopping.signal, replaced]);
     try {
-      if (await becomesReady(this.#healthUrl(name), this.#parts.settings.startTimeoutMs, this.#stopping.signal)) {
+      if (await becomesReady(this.#healthUrl(name), this.#parts.settings.startTimeoutMs, signal)) {
         this.#parts.terminal.line(`${name} is ready again after ${secondsSince(beganMs)}.`);
       }
     } catch (error) {
-      // The platform stops meanwhile.
-      if (!this.#stopping.signal.aborted) throw error;
+      // The platform stops meanwhile, or the process died again.
+      if (!signal.aborted) throw error;
     }
   }
 

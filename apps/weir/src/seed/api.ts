@@ -57,7 +57,7 @@ export class PlatformApi {
       signal: AbortSignal.any([this.#signal, AbortSignal.timeout(UPLOAD_TIMEOUT_MS)]),
     });
     const text = await answer.body.text();
-    if (answer.statusCode >= 300) throw new GraphError(codeIn(text), `the registry refused ${file} with status ${answer.statusCode}`);
+    if (answer.statusCode >= 300) throw new GraphError(codeIn(text), `The registry refused ${file} with status ${answer.statusCode}`);
   }
 
   async #internalHeaders(service: ServiceName): Promise<Record<string, string>> {
@@ -77,7 +77,7 @@ export async function signIn(publicUrl: string, email: string, password: string,
     signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
   });
   const text = await answer.body.text();
-  if (answer.statusCode >= 300) throw new GraphError(codeIn(text), `the sign-in of ${email} was refused`);
+  if (answer.statusCode >= 300) throw new GraphError(codeIn(text), `The sign-in of ${email} was refused`);
   return signInSchema.parse(JSON.parse(text)).token;
 }
 

@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { identityOf } from '../processes/process-identity.ts';
 import { StartError, explainFileError } from '../start-error.ts';
 
 /**
@@ -12,7 +12,7 @@ export function lockHome(lockFile: string, folder: string): () => void {
   for (let attempt = 1; attempt <= 3; attempt++) {
     try {
       const handle = openSync(lockFile, 'wx', 0o644);
-      writeSync(handle, `${process.pid}\n${startedAs(process.pid)}\n`);
+      writeSync(handle, `${process.pid}\n${identityOf(process.pid)}\n`);
       closeSync(handle);
       return () => rmSync(lockFile, { force: true });
     } catch (error) {
@@ -40,21 +40,5 @@ function livingOwner(lockFile: string): number | null {
   const [pidText, command] = content.split('\n');
   const pid = Number(pidText);
   if (!Number.isSafeInteger(pid) || pid <= 0 || pid === process.pid) return null;
-  return command !== undefined && command !== '' && startedAs(pid) === command ? pid : null;
-}
-
-/** Identity of a process beyond its number: its command line and, where the system tells, when it began. */
-function startedAs(pid: number): string {
-  try {
-    if (process.platform === 'linux') {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-      // Field 22, the ticks since boot at which it began; counted after the name, which may hold spaces.
-      const began = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-      return `${began} ${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()}`;
-    }
-    return execFileSync('ps', ['-o', 'lstart=,command=', '-p', String(pid)], { encoding: 'utf8' }).trim();
-  } catch {
-    // There is no such process.
-    return '';
-  }
+  return command !== undefined && command !== '' && identityOf(pid) === command ? pid : null;
 }
