@@ -1,4 +1,5 @@
 export { readEnvironment } from './environment.ts';
+export { expectSettingsAreDocumented } from './settings-table.ts';
 export {
   defineSettings,
   loadSettings,
