@@ -27,3 +27,23 @@ test('a document that is not valid takes no place', () => {
   for (let i = 0; i < 1_500; i++) expect(Array.isArray(documents.prepare(`{ nothing${i} }`, null))).toBe(true);
   expect(documents.prepare('{ hello }', null)).toBe(first);
 });
+
+test.each([
+  ['a variable', '$input: Input!', 'input: $input', { input: {} }],
+  ['a list in a variable', '$input: Outer!', 'outer: $input', { input: { inner: [{}] } }],
+])('a field with a default may be left out of %s, however often the document is used', async (_, declared, given, variableValues) => {
+  const withDefault = buildSchema(`
+    enum Kind { PLAIN FANCY }
+    input Input { kind: Kind! = PLAIN }
+    input Outer { inner: [Input!]! self: Outer }
+    type Query { hello(input: Input, outer: Outer): String }
+  `);
+  const documents = new Documents(withDefault, DEFAULT_GRAPH_LIMITS);
+  const rootValue = { hello: (values: unknown) => JSON.stringify(values) };
+  for (let use = 1; use <= 4; use++) {
+    const prepared = documents.prepare(`query (${declared}) { hello(${given}) }`, null);
+    if (!('node' in prepared)) throw new Error(String(prepared));
+    const result = await documents.execute(prepared, { schema: withDefault, document: prepared.document, rootValue, variableValues });
+    expect(result).toEqual({ data: { hello: expect.stringContaining('"kind":"PLAIN"') } });
+  }
+});

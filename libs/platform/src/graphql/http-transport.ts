@@ -82,7 +82,7 @@ export function mountHttp<C extends GraphCaller>(fastify: FastifyInstance, runne
       refuse(request, reply, fromFrameworkError(thrown), requestContext(request).requestId, options.logger),
     );
     scope.route({
-      method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
+      method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
       url: options.path,
       handler: async (request, reply) => {
         if (options.page !== undefined && request.method === 'GET' && prefersHtml(request) && !request.url.includes('?')) {
@@ -91,7 +91,7 @@ export function mountHttp<C extends GraphCaller>(fastify: FastifyInstance, runne
         }
         const caller = options.authenticate(request);
         const context = options.createContext(caller instanceof Promise ? await caller : caller, originOf(request, reply));
-        const [body, init] = await handle({
+        const answer = await handle({
           url: request.url,
           method: request.method,
           headers: request.headers,
@@ -99,6 +99,7 @@ export function mountHttp<C extends GraphCaller>(fastify: FastifyInstance, runne
           raw: request,
           context: { context },
         });
+        const [body, init] = told(answer, requestContext(request).requestId);
         return reply
           .status(init.status)
           .headers(init.headers ?? {})
@@ -143,6 +144,15 @@ function isJson(contentType: string | undefined): boolean {
 function prefersHtml(request: FastifyRequest): boolean {
   const accept = request.headers.accept ?? '';
   return accept.includes('text/html') && !accept.includes('json');
+}
+
+/** `graphql-http` refuses some media types without a word: this is the word. */
+function told(answer: HttpResponse, requestId: string): HttpResponse {
+  const [body, { status }] = answer;
+  if (body !== null) return answer;
+  if (status === 406) return plain(406, new AppError('request.unsupported_media_type', { message: NOT_ACCEPTABLE }), requestId);
+  if (status === 415) return plain(415, new AppError('request.unsupported_media_type'), requestId);
+  return answer;
 }
 
 /** A request error as JSON; the media type is the one that clients of any age read. */
