@@ -35,7 +35,7 @@ test.each([
   const withDefault = buildSchema(`
     enum Kind { PLAIN FANCY }
     input Input { kind: Kind! = PLAIN }
-    input Outer { inner: [Input!]! self: Outer }
+    input Outer { inner: [Input!]! }
     type Query { hello(input: Input, outer: Outer): String }
   `);
   const documents = new Documents(withDefault, DEFAULT_GRAPH_LIMITS);
@@ -45,5 +45,18 @@ test.each([
     if (!('node' in prepared)) throw new Error(String(prepared));
     const result = await documents.execute(prepared, { schema: withDefault, document: prepared.document, rootValue, variableValues });
     expect(result).toEqual({ data: { hello: expect.stringContaining('"kind":"PLAIN"') } });
+  }
+});
+
+test('an input that may hold itself is taken, however often the document is used', async () => {
+  const recursive = buildSchema('input Tree { name: String left: Tree right: Tree } type Query { depth(tree: Tree): String }');
+  const documents = new Documents(recursive, DEFAULT_GRAPH_LIMITS);
+  const rootValue = { depth: (values: unknown) => JSON.stringify(values) };
+  const variableValues = { tree: { left: { right: { name: 'leaf' } } } };
+  for (let use = 1; use <= 3; use++) {
+    const prepared = documents.prepare('query ($tree: Tree) { depth(tree: $tree) }', null);
+    if (!('node' in prepared)) throw new Error(String(prepared));
+    const result = await documents.execute(prepared, { schema: recursive, document: prepared.document, rootValue, variableValues });
+    expect(result).toEqual({ data: { depth: JSON.stringify(variableValues) } });
   }
 });

@@ -12,7 +12,7 @@ import {
 } from 'graphql';
 import { compileQuery, isCompiledQuery, type CompiledQuery } from 'graphql-jit';
 import { LRUCache } from 'lru-cache';
-import { mayLeaveOutDefaults } from './input-defaults.ts';
+import { isCompilable } from './compilable.ts';
 import { exceededLimits, type GraphLimits } from './limits.ts';
 import { OneOfCheck } from './one-of.ts';
 import { operationOf, SAFE_RULES, safeSyntaxMessage } from './safe-messages.ts';
@@ -103,7 +103,7 @@ export class Documents {
     if (operation.compiled !== undefined) return operation.compiled;
     operation.uses += 1;
     if (operation.uses < COMPILE_FROM_USE) return null;
-    if (mayLeaveOutDefaults(this.#schema, operation.node)) return (operation.compiled = null);
+    if (!isCompilable(this.#schema, operation.node)) return (operation.compiled = null);
     const result = compileQuery(this.#schema, operation.document, operation.node.name?.value);
     operation.compiled = isCompiledQuery(result) ? result : null;
     return operation.compiled;

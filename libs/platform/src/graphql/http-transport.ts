@@ -15,6 +15,7 @@ import { describeError, graphErrorOf } from './graph-errors.ts';
 import type { GraphRunner, ReadyOperation } from './graph-runner.ts';
 
 const RESPONSE_TYPE = 'application/graphql-response+json';
+const NOT_ACCEPTABLE = `Answers are JSON: accept application/json or ${RESPONSE_TYPE}.`;
 
 export interface HttpTransportOptions<C extends GraphCaller> {
   readonly path: string;
