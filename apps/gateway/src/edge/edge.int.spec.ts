@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { Module } from '@nestjs/common';
 import { issueApiKey } from '@weir/access';
@@ -108,4 +109,40 @@ test('what is not served answers 404 from the error table, and no stack', async 
     expect([path, response.status]).toEqual([path, 404]);
     expect(await response.json()).toMatchObject({ error: { code: 'request.not_found', requestId: response.headers.get('x-request-id') } });
   }
+});
+
+/** What the gateway answers to bytes that no HTTP client would send. */
+async function answerTo(bytes: string): Promise<{ status: number; body: string }> {
+  const socket = connect(Number(new URL(gateway.url).port), '127.0.0.1');
+  socket.end(bytes);
+  let text = '';
+  for await (const chunk of socket) text += String(chunk);
+  return { status: Number(text.split(' ')[1]), body: text.slice(text.indexOf('\r\n\r\n') + 4) };
+}
+
+test('what is no HTTP, or names no readable address, gets an error of the table that repeats nothing', async () => {
+  const refusals: readonly (readonly [string, number, string])[] = [
+    ['GARBAGE\r\n\r\n', 400, 'request.invalid'],
+    ['FOO / HTTP/1.1\r\nhost: x\r\n\r\n', 400, 'request.invalid'],
+    [`GET / HTTP/1.1\r\nhost: x\r\nx-long: ${'x'.repeat(20_000)}\r\n\r\n`, 431, 'request.too_large'],
+    ['GET /v2/models/%zz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n', 404, 'request.not_found'],
+    [`GET /v2/models/${'x'.repeat(500)} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`, 404, 'request.not_found'],
+  ];
+  for (const [bytes, status, code] of refusals) {
+    const answer = await answerTo(bytes);
+    expect([bytes.slice(0, 40), answer.status, JSON.parse(answer.body)]).toMatchObject([bytes.slice(0, 40), status, { error: { code } }]);
+    expect(answer.body).not.toMatch(/GARBAGE|xxx|%zz|FST_/);
+  }
+});
+
+test('a compressed body is refused on every surface, and whoever accepts no JSON is told so', async () => {
+  for (const path of ['/graphql', '/auth/sign-in', '/v2/models/x/infer']) {
+    const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
+    const response = await fetch(gateway.url + path, { method: 'POST', headers, body: '{}' });
+    expect([path, response.status]).toEqual([path, 415]);
+    expect(await response.text()).toContain('"request.unsupported_media_type"');
+  }
+  const response = await fetch(`${gateway.url}/graphql?query={__typename}`, { headers: { accept: 'text/xml' } });
+  expect(response.status).toBe(406);
+  expect(await response.text()).toContain('accept application/json');
 });

@@ -10,6 +10,7 @@ import { AppErrorFilter } from '../http/index.ts';
 import { createLogger, createMetrics, startTracing, type Logger } from '../telemetry/index.ts';
 import { baseSettings, type BaseSettings } from './base-settings.ts';
 import { busConfigOf } from './bus-config.ts';
+import { refuseBadAddress, refuseBrokenRequest, refuseCompressedBodies } from './early-refusals.ts';
 import { guardInternalPort, mountHealth, mountMetrics, timeRequests, traceRequests } from './http-surface.ts';
 import { readKeySet, readSigningKey } from './keys.ts';
 import { NestLogger } from './nest-logger.ts';
@@ -55,6 +56,8 @@ export async function startService<D extends SettingDefinitions>(
     requestTimeout: 60_000,
     keepAliveTimeout: 72_000,
     routerOptions: { maxParamLength: 200 },
+    clientErrorHandler: refuseBrokenRequest,
+    frameworkErrors: refuseBadAddress(parts.logger),
   });
   @Module({ imports: [ServiceModule.register(parts), definition.module] })
   class RootModule {}
@@ -66,6 +69,7 @@ export async function startService<D extends SettingDefinitions>(
   const fastify = adapter.getInstance();
   const readiness = app.get(Readiness);
   const hangUp = hangUpWhenAnswered(fastify);
+  refuseCompressedBodies(fastify);
   timeRequests(fastify, parts.metrics);
   traceRequests(fastify);
   if (definition.surface !== 'public') {

@@ -1,0 +1,45 @@
+import type { Socket } from 'node:net';
+import { AppError } from '@weir/kernel';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { errorBody, requestContext, requestIdOf, sendError } from '../http/index.ts';
+import type { Logger } from '../telemetry/index.ts';
+
+/** Answers what is no HTTP, in the shape of every other error, and hangs up. */
+export function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+  // Node.js has hung up already.
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const [status, refusal] = refusalOf(error.code);
+  if (socket.writable) {
+    const body = JSON.stringify(errorBody(refusal, requestIdOf(undefined)));
+    socket.write(
+      `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    );
+  }
+  socket.destroy(error);
+}
+
+function refusalOf(code: string | undefined): [status: string, error: AppError] {
+  switch (code) {
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return ['408 Request Timeout', new AppError('request.timeout', { message: 'The request did not arrive in time.' })];
+    case 'HPE_HEADER_OVERFLOW':
+      return ['431 Request Header Fields Too Large', new AppError('request.too_large', { message: 'The headers are too large.' })];
+    default:
+      return ['400 Bad Request', new AppError('request.invalid', { message: 'This is not a valid HTTP/1.1 request.' })];
+  }
+}
+
+/** Answers an address that Fastify cannot read (`%` without two digits, too long a name), which meets no hook and no route. */
+export function refuseBadAddress(logger: Logger): (error: Error, request: FastifyRequest, reply: FastifyReply) => void {
+  return (error, request, reply) => sendError(reply, error, requestContext(request).requestId || requestIdOf(undefined), logger);
+}
+
+/** Refuses compressed bodies, which nobody here unpacks: what is packed small may be endless. */
+export function refuseCompressedBodies(fastify: FastifyInstance): void {
+  fastify.addHook('preParsing', (request, _reply, _payload, done) => {
+    const encoding = request.headers['content-encoding'];
+    if (encoding === undefined || encoding === 'identity') done();
+    else
+      done(new AppError('request.unsupported_media_type', { message: 'A compressed body is not read: send it without content-encoding.' }));
+  });
+}
