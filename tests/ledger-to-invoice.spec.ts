@@ -7,10 +7,10 @@ import { startPostgres, type RunningPostgres } from '@weir/embedded-postgres';
 import { toRecord, type BusRecord } from '@weir/platform/bus';
 import { compilePriceList, sumAmounts } from '@weir/pricing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openBilling } from '../apps/billing/src/testing/billing-fixture.ts';
-import { batchOf } from '../apps/metering/src/testing/a-batch.ts';
-import { aUsageEvent } from '../apps/metering/src/testing/a-usage.ts';
-import { openLedger, type OpenLedger } from '../apps/metering/src/testing/ledger-fixture.ts';
+import { openBilling } from '../apps/billing/src/billing.fixture.ts';
+import { batchOf } from '../apps/metering/src/usage-batch.fixture.ts';
+import { aUsageEvent } from '../apps/metering/src/usage-event.fixture.ts';
+import { openLedger, type OpenLedger } from '../apps/metering/src/ledger/ledger.fixture.ts';
 
 const MODELS = ['digits', 'sentiment', 'acme/own'];
 const FIRST_RATES: Rate[] = [

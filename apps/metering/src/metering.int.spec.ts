@@ -6,7 +6,7 @@ import { sumAmounts } from '@weir/pricing';
 import { TestClock } from '@weir/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { METERING_RESOLVERS, MeteringModule } from './metering.module.ts';
-import { aUsageEvent } from './testing/a-usage.ts';
+import { aUsageEvent } from './usage-event.fixture.ts';
 
 const clock = new TestClock('2026-03-01T12:30:00Z');
 const acme = aPrincipal({ tenantId: 'acme', scopes: ['usage.read'] });

@@ -1,7 +1,7 @@
 import type { EventEnvelope, Usage } from '@weir/contracts';
 import { sumAmounts } from '@weir/pricing';
 import { describe, expect, it } from 'vitest';
-import { aUsage, aUsageEvent } from '../testing/a-usage.ts';
+import { aUsage, aUsageEvent } from '../usage-event.fixture.ts';
 import { hourlyTotalsOf, ledgerEntryOf, refusal } from './ledger-entry.ts';
 
 describe('a ledger entry', () => {

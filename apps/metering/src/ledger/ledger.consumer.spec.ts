@@ -2,8 +2,8 @@ import type { EventBus } from '@weir/platform/bus';
 import { createLogger, createMetrics } from '@weir/platform/telemetry';
 import { countingIds, TestClock } from '@weir/testing';
 import { describe, expect, it } from 'vitest';
-import { aUsageEvent } from '../testing/a-usage.ts';
-import { batchOf } from '../testing/a-batch.ts';
+import { aUsageEvent } from '../usage-event.fixture.ts';
+import { batchOf } from '../usage-batch.fixture.ts';
 import { LedgerConsumer } from './ledger.consumer.ts';
 import type { LedgerBatch } from './ledger.store.ts';
 

@@ -2,9 +2,9 @@ import { usageRolled, type EventEnvelope, type Usage } from '@weir/contracts';
 import { sumAmounts } from '@weir/pricing';
 import { PoisonRecordError } from '@weir/platform/bus';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { aUsage, aUsageEvent } from '../testing/a-usage.ts';
-import { batchOf, recordOf } from '../testing/a-batch.ts';
-import { openLedger, type OpenLedger } from '../testing/ledger-fixture.ts';
+import { aUsage, aUsageEvent } from '../usage-event.fixture.ts';
+import { batchOf, recordOf } from '../usage-batch.fixture.ts';
+import { openLedger, type OpenLedger } from './ledger.fixture.ts';
 
 let ledger: OpenLedger;
 beforeEach(async () => {

@@ -5,9 +5,9 @@ import { ACROSS_TENANTS, Database, migrate, parseRecord } from '@weir/platform/d
 import { createLogger, createMetrics } from '@weir/platform/telemetry';
 import { freshDatabase, TestClock, type TestDatabase } from '@weir/testing';
 import { PrismaClient } from '../generated/prisma/client.ts';
-import { LedgerConsumer } from '../ledger/ledger.consumer.ts';
-import { LedgerStore } from '../ledger/ledger.store.ts';
-import { ReconciliationStore } from '../ledger/reconciliation.store.ts';
+import { LedgerConsumer } from './ledger.consumer.ts';
+import { LedgerStore } from './ledger.store.ts';
+import { ReconciliationStore } from './reconciliation.store.ts';
 
 /** Metering's ledger without the service around it, by default on a database of its own. */
 export async function openLedger(given?: TestDatabase) {

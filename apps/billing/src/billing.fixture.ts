@@ -3,12 +3,12 @@ import { createEventBus } from '@weir/platform/bus';
 import { Database, migrate, Outbox } from '@weir/platform/database';
 import { createLogger } from '@weir/platform/telemetry';
 import { TestClock, type TestDatabase } from '@weir/testing';
-import { PrismaClient } from '../generated/prisma/client.ts';
-import { InvoicesService } from '../invoices/invoices.service.ts';
-import { PlansService } from '../plans/plans.service.ts';
-import { PlansStore } from '../plans/plans.store.ts';
-import { UsageSumsStore } from '../usage/usage-sums.store.ts';
-import { UsageConsumer } from '../usage/usage.consumer.ts';
+import { PrismaClient } from './generated/prisma/client.ts';
+import { InvoicesService } from './invoices/invoices.service.ts';
+import { PlansService } from './plans/plans.service.ts';
+import { PlansStore } from './plans/plans.store.ts';
+import { UsageSumsStore } from './usage/usage-sums.store.ts';
+import { UsageConsumer } from './usage/usage.consumer.ts';
 
 /** Billing's use cases without the service around them; batches of totals are handed to `consumer`. */
 export async function openBilling(testDatabase: TestDatabase, clock = new TestClock()) {
