@@ -1,14 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually as untilItHolds } from '@weir/testing';
 
-/** Tries until `attempt` passes; after `timeoutMs` its last error is thrown. */
-export async function eventually<T>(attempt: () => Promise<T> | T, timeoutMs = 60_000): Promise<T> {
-  const deadline = Date.now() + timeoutMs;
-  for (;;) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await sleep(100);
-    }
-  }
+/** A running platform takes its time, and each look costs it some. */
+const TIMEOUT_MS = 60_000;
+const INTERVAL_MS = 100;
+
+/** Tries until `attempt` passes, whatever it gives; after `timeoutMs` its last error is thrown. */
+export async function eventually<T>(attempt: () => Promise<T> | T, timeoutMs = TIMEOUT_MS): Promise<T> {
+  const passed = await untilItHolds(async () => ({ result: await attempt() }), { timeoutMs, intervalMs: INTERVAL_MS });
+  return passed.result;
 }

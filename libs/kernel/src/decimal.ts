@@ -2,7 +2,7 @@ import { Decimal as DecimalJs } from 'decimal.js';
 
 /**
  * Exact decimal arithmetic for money and quantities. Sums and products are exact up to
- * 60 significant digits; nothing is rounded unless `toMinorUnits` is asked to.
+ * 60 significant digits; nothing is rounded but by `roundToPayable`.
  */
 export const Decimal = DecimalJs.clone({ precision: 60, rounding: DecimalJs.ROUND_HALF_EVEN, toExpNeg: -60, toExpPos: 60, defaults: true });
 export type Decimal = DecimalJs;
