@@ -74,9 +74,16 @@ async function startAndStop(home: string, idleMs: number): Promise<{ seconds: nu
 }
 
 function idleMemory(pids: readonly number[]): Idle {
-  const processes = pids.map((pid) => ({ name: nameOf(pid), ...memoryOf(pid) })).toSorted((a, b) => b.proportionalBytes - a.proportionalBytes);
+  const processes = pids
+    .map((pid) => ({ name: nameOf(pid), ...memoryOf(pid) }))
+    .toSorted((a, b) => b.proportionalBytes - a.proportionalBytes);
   const sum = (of: (memory: Memory) => number): number => processes.reduce((total, one) => total + of(one), 0);
-  return { residentBytes: sum((one) => one.residentBytes), proportionalBytes: sum((one) => one.proportionalBytes), processes: processes.slice(0, 10), count: processes.length };
+  return {
+    residentBytes: sum((one) => one.residentBytes),
+    proportionalBytes: sum((one) => one.proportionalBytes),
+    processes: processes.slice(0, 10),
+    count: processes.length,
+  };
 }
 
 /** The service, or the program. */

@@ -31,7 +31,7 @@ class SubgraphsModule {}
       useFactory: (
         subgraphs: Subgraphs,
         authenticator: Authenticator,
-        settings: Pick<GatewaySettings, 'bodyLimitBytes'>,
+        settings: Pick<GatewaySettings, 'bodyLimitBytes' | 'publicUrl'>,
         ids: Ids,
         logger: Logger,
       ) => ({
@@ -41,7 +41,7 @@ class SubgraphsModule {}
         buildSchemaOptions: SCHEMA_OPTIONS,
         transformSchema: (local) => subgraphs.compose(local),
         limits: { maxBodyBytes: settings.bodyLimitBytes },
-        page: graphPage,
+        page: graphPage(settings.publicUrl),
         authenticate: (request) => {
           const caller = authenticator.identify(request.raw);
           const requestId = requestIdFor(request.raw);

@@ -19,7 +19,7 @@ test('kill -9 at any moment, again and again: every event that was durable reach
       execArgv: ['--conditions=@weir/source', '--disable-warning=ExperimentalWarning'],
     });
     const before = durable.length;
-    child.on('message', (id) => durable.push(String(id)));
+    child.on('message', (id: string) => durable.push(id));
     // Each is killed after another number of events, so at another place of a segment and a group.
     await vi.waitFor(() => expect(durable.length - before).toBeGreaterThan(150 + 37 * kill), { timeout: 20_000, interval: 1 });
     child.kill('SIGKILL');

@@ -1,17 +1,20 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { addressOf, escaped, sendPage } from './page.ts';
 
-/** What a browser sees that opens the address of the graph. */
-export function graphPage(request: FastifyRequest, reply: FastifyReply): void {
-  const address = escaped(addressOf(undefined, request.protocol, request.host));
-  void sendPage(
-    reply,
-    'GraphQL of Weir',
-    `<h1>The graph of Weir</h1>
+/** What a browser sees that opens the address of the graph. @param publicUrl address that users see, where the operator set one */
+export function graphPage(publicUrl: string | undefined): (request: FastifyRequest, reply: FastifyReply) => void {
+  return (request, reply) => {
+    const address = escaped(addressOf(publicUrl, request.protocol, request.host));
+    void sendPage(
+      reply,
+      'GraphQL of Weir',
+      `<h1>The graph of Weir</h1>
 <p>This is a GraphQL endpoint: it answers POST requests with JSON. Its schema can be read by introspection, without a key.</p>
-<pre>curl ${address}/graphql -H 'content-type: application/json' \\
+<pre>curl -s ${address}/graphql -H 'content-type: application/json' \\
   -d '{"query":"{ __schema { queryType { fields { name description } } } }"}'</pre>
-<p>Subscriptions are served at the same address over WebSocket, sub-protocol <code>graphql-transport-ws</code>, with the key in <code>connection_init</code>.</p>
+<p>Operations are also taken at the same address over WebSocket, sub-protocol <code>graphql-transport-ws</code>, with
+<code>{"authorization":"Bearer …"}</code> as the payload of <code>connection_init</code>.</p>
 <p><a href="/">What runs here</a></p>`,
-  );
+    );
+  };
 }

@@ -5,7 +5,7 @@ const STYLE = `
 :root { color-scheme: light dark; }
 body { font: 1rem/1.6 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1rem; }
 h1 { line-height: 1.2; }
-pre { overflow-x: auto; padding: .8rem 1rem; border: 1px solid #8885; border-radius: .4rem; font-size: .85rem; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .8rem 1rem; border: 1px solid #8885; border-radius: .4rem; font-size: .85rem; }
 table { border-collapse: collapse; }
 td { padding: .2rem 1.2rem .2rem 0; vertical-align: top; }
 `;

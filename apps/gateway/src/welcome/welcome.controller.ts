@@ -24,15 +24,25 @@ export class WelcomeController {
 <tr><td><a href="/health/ready">/health/ready</a></td><td>can this gateway take traffic?</td></tr>
 </table>
 <h2>Classify a sentence</h2>
-<p>With an API key (<code>npm start</code> prints one, and keeps it in <code>.weir/demo.env</code>):</p>
-<pre>curl ${address}/graphql -H "authorization: Bearer $WEIR_API_KEY" -H 'content-type: application/json' -d '
-{"query":"mutation($input: InferInput!) { infer(input: $input) { output { ... on Classification { labels { label score } } } usage { meter quantity } cost { amount currency } receiptId } }",
- "variables":{"input":{"model":"sentiment","input":{"text":"What a lovely day"}}}}'</pre>
+<p><code>npm start</code> prints an API key and keeps it in <code>.weir/demo.env</code>. In the folder of the project, let the shell read it:</p>
+<pre>. .weir/demo.env</pre>
+<pre>curl -s ${address}/graphql -H "authorization: Bearer $WEIR_API_KEY" \\
+  -H 'content-type: application/json' -d '{
+  "query": "mutation ($input: InferInput!) { infer(input: $input) { output { ... on Classification { labels { label score } } } cost { amount currency } receiptId } }",
+  "variables": { "input": { "model": "sentiment", "input": { "text": "What a lovely day" } } }
+}'</pre>
 <h2>The same by the Open Inference Protocol</h2>
-<pre>curl ${address}/v2/models/sentiment/infer -H "authorization: Bearer $WEIR_API_KEY" -H 'content-type: application/json' -d '
-{"inputs":[{"name":"text","datatype":"BYTES","shape":[1],"data":["What a lovely day"]}]}'</pre>
+<pre>curl -s ${address}/v2/models/sentiment/infer -H "authorization: Bearer $WEIR_API_KEY" \\
+  -H 'content-type: application/json' \\
+  -d '{"inputs":[{"name":"text","datatype":"BYTES","shape":[1],"data":["What a lovely day"]}]}'</pre>
+<h2>What was used, and what it cost</h2>
+<p>A call stands here a second or two after its answer.</p>
+<pre>curl -s ${address}/graphql -H "authorization: Bearer $WEIR_API_KEY" \\
+  -H 'content-type: application/json' -d '{
+  "query": "{ usage(filter: { grain: DAY }, groupBy: [MODEL, METER]) { edges { node { model meter quantity cost { amount currency } } } } }"
+}'</pre>
 <h2>Sign in</h2>
-<pre>curl ${address}/auth/sign-in -H 'content-type: application/json' \\
+<pre>curl -s ${address}/auth/sign-in -H 'content-type: application/json' \\
   -d "{\\"email\\":\\"$WEIR_ADMIN_EMAIL\\",\\"password\\":\\"$WEIR_ADMIN_PASSWORD\\"}"</pre>`,
     );
   }
