@@ -113,3 +113,38 @@ it('forty transactions at once, of two tenants, keep apart', async () => {
   );
   expect(seen.every((isApart) => isApart)).toBe(true);
 });
+
+describe('a statement that the server gives up, for time or for a deadlock, is a reason to come again and not a failure of ours', () => {
+  it('in plain SQL', async () => {
+    const slow = database.sqlTransaction('one', async (client) => {
+      await client.query(`set local statement_timeout = 50`);
+      await client.query('select pg_sleep(5)');
+    });
+    await expect(slow).rejects.toMatchObject({ code: 'service.unavailable' });
+  });
+
+  it('in Prisma', async () => {
+    const slow = database.transaction('one', async (tx) => {
+      await tx.$executeRaw`set local statement_timeout = 50`;
+      await tx.$queryRaw`select 1 as one from (select pg_sleep(5)) as slept`;
+    });
+    await expect(slow).rejects.toMatchObject({ code: 'service.unavailable' });
+  });
+
+  it('when two wait for each other', async () => {
+    const { promise: bothHold, resolve: letGo } = Promise.withResolvers<void>();
+    let holding = 0;
+    const crosswise = ['one', 'two'].map((first) =>
+      database.transaction(ACROSS_TENANTS, async (tx) => {
+        const second = first === 'one' ? 'two' : 'one';
+        await tx.$queryRaw`select id from tenants where id = ${first} for update`;
+        holding += 1;
+        if (holding === 2) letGo();
+        await bothHold;
+        await tx.tenantRow.update({ where: { id: second }, data: { displayName: second } });
+      }),
+    );
+    const failed = (await Promise.allSettled(crosswise)).filter((outcome) => outcome.status === 'rejected');
+    expect(failed.map(({ reason }) => (reason as { code: unknown }).code)).toEqual(['service.unavailable']);
+  });
+});

@@ -90,11 +90,25 @@ function textOf(value: unknown, name: string): string {
   return typeof text === 'string' ? text : '';
 }
 
-/** Says `service.unavailable` where the database is away; every other error stays as it is. */
+/**
+ * SQLSTATEs, and Prisma's code, of statements that were right and may succeed the next time: they were cancelled because they
+ * took too long, waited too long for a lock, or were chosen to end a deadlock or a conflict.
+ */
+const PASSING_STATES = new Set(['57014', '55P03', '40P01', '40001', 'P2034']);
+
+/** Did the statement fail because of what else the server was doing? */
+function isPassing(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const causes = [error, partOf(error, 'cause'), partOf(partOf(partOf(error, 'meta'), 'driverAdapterError'), 'cause')];
+  return causes.some((cause) => PASSING_STATES.has(textOf(cause, 'code')) || PASSING_STATES.has(textOf(cause, 'originalCode')));
+}
+
+/** Says `service.unavailable` where the database is away, or too busy for the statement; every other error stays as it is. */
 export function asUnavailable(error: unknown): unknown {
-  return !(error instanceof AppError) && isConnectionError(error)
-    ? new AppError('service.unavailable', { message: 'The database does not answer.', cause: error })
-    : error;
+  if (error instanceof AppError) return error;
+  if (isConnectionError(error)) return new AppError('service.unavailable', { message: 'The database does not answer.', cause: error });
+  if (isPassing(error)) return new AppError('service.unavailable', { message: 'The database is too busy for this now.', cause: error });
+  return error;
 }
 
 /** Runs `work` with a connection of its own and closes it. */
