@@ -1,8 +1,8 @@
 import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
 import { PLATFORM_TENANT_ID } from '@weir/access';
 import { usageRolled } from '@weir/contracts';
-import { PoisonRecordError, type EventBus } from '@weir/platform/bus';
-import { Database, EventConsumer, parseRecord, type RecordHandler } from '@weir/platform/database';
+import { parseRecord, PoisonRecordError, type EventBus } from '@weir/platform/bus';
+import { Database, EventConsumer, type RecordHandler } from '@weir/platform/database';
 import { EVENT_BUS, LOGGER } from '@weir/platform/service';
 import type { Logger } from '@weir/platform/telemetry';
 import { PlansStore } from '../plans/plans.store.ts';

@@ -1,7 +1,7 @@
 import { usageRolled, type EventEnvelope, type UsageRolled } from '@weir/contracts';
 import { systemIds } from '@weir/kernel';
-import type { EventBus } from '@weir/platform/bus';
-import { ACROSS_TENANTS, Database, migrate, parseRecord } from '@weir/platform/database';
+import { parseRecord, type EventBus } from '@weir/platform/bus';
+import { ACROSS_TENANTS, Database, migrate } from '@weir/platform/database';
 import { createLogger, createMetrics } from '@weir/platform/telemetry';
 import { freshDatabase, TestClock, type TestDatabase } from '@weir/testing';
 import { PrismaClient } from '../generated/prisma/client.ts';

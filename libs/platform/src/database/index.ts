@@ -1,4 +1,3 @@
-export { parseRecord } from '../bus/events.ts';
 export { isUniqueViolation } from './conflicts.ts';
 export { asUnavailable, isConnectionError } from './connection.ts';
 export { DatabaseModule, type DatabaseModuleOptions } from './database.module.ts';
