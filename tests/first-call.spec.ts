@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { promisify } from 'node:util';
 import { Decimal } from '@weir/kernel';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -11,9 +12,22 @@ import { fileMode, freePort, isAlive, runLauncher, RunningPlatform } from './har
 const LAUNCHER = new URL('../apps/weir/dist/main.js', import.meta.url).pathname;
 const SEVEN = readFileSync(new URL('../models/digits/examples/seven.png', import.meta.url)).toString('base64');
 
+/** Text of trusted HTML, whose entities are numeric. */
+const unescaped = (html: string): string => html.replace(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code)));
+
 describe('from a fresh start to a metered, priced answer', () => {
   let platform: RunningPlatform;
   let client: PlatformClient;
+
+  /** What the commands print that call the platform, run one after the other in one shell, in the folder that holds `.weir`. */
+  async function pasted(commands: readonly string[]): Promise<string[]> {
+    const script = ['set -e', ...commands.flatMap((command) => [command, 'echo; echo ====='])].join('\n');
+    const { stdout } = await promisify(execFile)('sh', ['-c', script], { cwd: path.dirname(platform.home) });
+    return stdout
+      .split('=====')
+      .map((answer) => answer.trim())
+      .filter((answer) => answer !== '');
+  }
 
   beforeAll(async () => {
     platform = await RunningPlatform.start();
@@ -28,6 +42,44 @@ describe('from a fresh start to a metered, priced answer', () => {
     const line = output.slice(begin, output.indexOf('\n\n', begin) === -1 ? undefined : output.indexOf('\n\n', begin));
     const { stdout } = await promisify(execFile)('sh', ['-c', line]);
     expect(JSON.parse(stdout)).toMatchObject({ data: { infer: { output: { labels: [{ label: 'POSITIVE' }, { label: 'NEGATIVE' }] } } } });
+  });
+
+  test('every command of the README that calls the platform works when pasted into one shell, in the order of the page', async () => {
+    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+    const blocks = [...readme.matchAll(/^```sh\n(.*?)^```/gms)].map((match) => match[1] ?? '').filter((block) => block.includes('curl '));
+    expect(blocks).toHaveLength(3);
+    await eventually(async () => {
+      const [graph, openInference, usage] = (await pasted(blocks)).map((answer) => JSON.parse(answer) as unknown);
+      const cost = { amount: expect.stringMatching(/^0\.\d+$/), currency: 'EUR' };
+      expect(graph).toEqual({
+        data: {
+          infer: {
+            output: { labels: [expect.objectContaining({ label: 'POSITIVE' }), expect.anything()] },
+            cost,
+            receiptId: expect.any(String),
+          },
+        },
+      });
+      expect(openInference).toMatchObject({ outputs: [{ name: 'label', data: ['POSITIVE', 'NEGATIVE'] }, { name: 'score' }] });
+      const quantity = expect.stringMatching(/^\d+$/);
+      expect(usage).toEqual({
+        data: { usage: { edges: expect.arrayContaining([{ node: { model: 'sentiment', meter: 'input-tokens', quantity, cost } }]) } },
+      });
+    });
+  });
+
+  test('every command of the pages at / and /graphql works when pasted', async () => {
+    for (const [page, count] of [
+      ['/', 4],
+      ['/graphql', 1],
+    ] as const) {
+      const html = await (await fetch(platform.url + page, { headers: { accept: 'text/html' } })).text();
+      const blocks = [...html.matchAll(/<pre>(.*?)<\/pre>/gs)].map((match) => unescaped(match[1] ?? ''));
+      const answers = await pasted(['set -a; . .weir/demo.env', ...blocks]);
+      expect(answers).toHaveLength(count);
+      for (const answer of answers) expect(JSON.parse(answer)).not.toHaveProperty(['errors']);
+      for (const answer of answers) expect(JSON.parse(answer)).not.toHaveProperty(['error']);
+    }
   });
 
   test('what the start printed is in demo.env, which only its owner can read', () => {

@@ -62,7 +62,8 @@ export class Platform {
     }
     const secrets = readSecrets(home.secretsFile, STATEFUL_SERVICES);
     const keys = await ensureSigningKeys(home.keys, SIGNERS);
-    const ports = await choosePorts(home.portsFile, ['postgresql', ...SERVICES.map((service) => service.name), 'gateway-internal']);
+    const names = ['postgresql', ...SERVICES.map((service) => service.name), 'gateway-internal'];
+    const ports = await choosePorts(home.portsFile, names, settings.port);
     const addresses = addressesOf(settings, ports);
     this.#addresses = addresses;
     const adminUrl = settings.databaseAdminUrl ?? (await this.#startDatabase(ports.get('postgresql') ?? 0));

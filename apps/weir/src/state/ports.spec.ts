@@ -25,24 +25,29 @@ describe('ports', () => {
   });
 
   test('are the same at the next start', async () => {
-    const first = await choosePorts(file, ['auth', 'billing']);
+    const first = await choosePorts(file, ['auth', 'billing'], 4000);
     expect(new Set(first.values()).size).toBe(2);
-    expect(await choosePorts(file, ['auth', 'billing'])).toEqual(first);
+    expect(await choosePorts(file, ['auth', 'billing'], 4000)).toEqual(first);
   });
 
   test('that another program has taken meanwhile are replaced', async () => {
     writeFileSync(file, JSON.stringify({ auth: takenPort }));
-    expect((await choosePorts(file, ['auth'])).get('auth')).not.toBe(takenPort);
+    expect((await choosePorts(file, ['auth'], 4000)).get('auth')).not.toBe(takenPort);
+  });
+
+  test('never take the one that the gateway is to have', async () => {
+    const auth = (await choosePorts(file, ['auth'], 4000)).get('auth') ?? 0;
+    expect((await choosePorts(file, ['auth'], auth)).get('auth')).not.toBe(auth);
   });
 
   test('are chosen anew when their file is damaged', async () => {
     writeFileSync(file, '{ "auth": 4');
-    expect((await choosePorts(file, ['auth'])).get('auth')).toBeGreaterThan(0);
+    expect((await choosePorts(file, ['auth'], 4000)).get('auth')).toBeGreaterThan(0);
   });
 
   test('the public one in use is named, with how to change it', async () => {
     await expect(checkPublicPort('127.0.0.1', takenPort)).rejects.toThrow(
-      `Port ${takenPort} on 127.0.0.1 is in use by another program: stop that, or choose another port, such as WEIR_PORT=${takenPort + 10} npm start.`,
+      `Port ${takenPort} on 127.0.0.1 is in use by another program: stop that, or choose another port, such as WEIR_PORT=${takenPort > 65_000 ? takenPort - 10 : takenPort + 10} npm start.`,
     );
   });
 

@@ -8,14 +8,17 @@ const portsSchema = z.record(z.string(), z.number().int().min(1).max(65535));
 /**
  * A port on loopback for each name. Those of the last start are taken again where they are free,
  * so that addresses that were handed out stay true.
+ *
+ * @param publicPort kept free for the gateway, which takes it last
  */
-export async function choosePorts(file: string, names: readonly string[]): Promise<ReadonlyMap<string, number>> {
+export async function choosePorts(file: string, names: readonly string[], publicPort: number): Promise<ReadonlyMap<string, number>> {
   const last = existsSync(file) ? (portsSchema.safeParse(parseJson(readFileSync(file, 'utf8'))).data ?? {}) : {};
   const chosen = new Map<string, number>();
   for (const name of names) {
     const port = last[name];
-    const isUsable = port !== undefined && ![...chosen.values()].includes(port) && (await bind('127.0.0.1', port)) === port;
-    chosen.set(name, isUsable ? port : await freePort([...chosen.values()]));
+    const taken = [publicPort, ...chosen.values()];
+    const isUsable = port !== undefined && !taken.includes(port) && (await bind('127.0.0.1', port)) === port;
+    chosen.set(name, isUsable ? port : await freePort(taken));
   }
   writeFileSync(file, `${JSON.stringify(Object.fromEntries(chosen), null, 2)}\n`);
   return chosen;
@@ -29,7 +32,7 @@ export async function checkPublicPort(host: string, port: number): Promise<void>
       return;
     case 'EADDRINUSE':
       throw new StartError(
-        `Port ${port} on ${host} is in use by another program: stop that, or choose another port, such as WEIR_PORT=${port + 10} npm start.`,
+        `Port ${port} on ${host} is in use by another program: stop that, or choose another port, such as WEIR_PORT=${port > 65_000 ? port - 10 : port + 10} npm start.`,
       );
     case 'EACCES':
       throw new StartError(`Port ${port} may not be used by this user: choose one above 1023, such as WEIR_PORT=4000 npm start.`);
