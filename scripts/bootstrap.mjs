@@ -8,7 +8,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { takeLock } from './setup/lock.mjs';
-import { runTool, stopToolsOnSignals } from './setup/processes.mjs';
+import { runTool, stopToolsOnSignals, tellOfTools } from './setup/processes.mjs';
 import { withProgress } from './setup/progress.mjs';
 import { Stamps, digestOf, filesBelow } from './setup/stamps.mjs';
 import { unsupportedSystem } from './setup/system.mjs';
@@ -37,9 +37,11 @@ try {
 async function bootstrap(build) {
   const due = () => steps(build).filter((step) => !stamps.isCurrent(step.name, step.digest(), step.outputs()));
   if (due().length > 0) {
-    letGo = await takeLock(path.join(buildFolder, 'lock'), (owner) =>
+    const lock = await takeLock(path.join(buildFolder, 'lock'), (owner) =>
       process.stderr.write(`weir: process ${owner} is installing here; waiting for it …\n`),
     );
+    letGo = lock.letGo;
+    tellOfTools(lock.shareWith);
     // One by one, and looked at again: another process may have done it, and a step may make a later one necessary.
     for (let next = due()[0]; next !== undefined; next = due()[0]) {
       const { name, label, work, digest, outputs } = next;

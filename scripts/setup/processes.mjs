@@ -5,6 +5,12 @@ import process from 'node:process';
 const KEPT_OUTPUT_CHARACTERS = 20_000;
 
 const running = new Set();
+let onStart = () => undefined;
+
+/** Calls `listener` with the number of each process that runs a tool from now on. @param {(pid: number) => void} listener */
+export function tellOfTools(listener) {
+  onStart = listener;
+}
 
 /** A tool that failed; `output` holds the end of what it printed. */
 export class ToolError extends Error {
@@ -26,6 +32,7 @@ export function runTool(program, args, options) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
     running.add(child);
+    if (child.pid !== undefined) onStart(child.pid);
     let output = '';
     const keep = (chunk) => {
       output = (output + chunk).slice(-KEPT_OUTPUT_CHARACTERS);

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -15,16 +15,16 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 describe('the lock of the installation', () => {
   test('makes the second one wait for the first, and tells whom it waits for', async () => {
     const file = path.join(folder, 'lock');
-    const letGo = await takeLock(file, () => undefined);
+    const { letGo } = await takeLock(file, () => undefined);
     const waitedFor: number[] = [];
     const order: string[] = [];
     const second = takeLock(file, (owner: number) => {
       waitedFor.push(owner);
       order.push('first ends');
       letGo();
-    }).then((release) => {
+    }).then((lock) => {
       order.push('second begins');
-      release();
+      lock.letGo();
     });
     await second;
     expect(waitedFor).toEqual([process.pid]);
@@ -34,7 +34,20 @@ describe('the lock of the installation', () => {
   test('left by one that was killed is taken over', async () => {
     const file = path.join(folder, 'lock');
     writeFileSync(file, '999999999');
-    const letGo = await takeLock(file, () => expect.unreachable('there is nobody to wait for'));
+    const { letGo } = await takeLock(file, () => expect.unreachable('there is nobody to wait for'));
+    letGo();
+  });
+
+  test('left by one that was killed is waited for while a tool that it ran still writes', async () => {
+    const file = path.join(folder, 'lock');
+    const tool = spawn(process.execPath, ['-e', 'setTimeout(() => undefined, 30_000)']);
+    writeFileSync(file, `999999999\n${tool.pid}`);
+    const waitedFor: number[] = [];
+    const { letGo } = await takeLock(file, (owner: number) => {
+      waitedFor.push(owner);
+      tool.kill('SIGKILL');
+    });
+    expect(waitedFor).toEqual([tool.pid]);
     letGo();
   });
 });
