@@ -112,6 +112,21 @@ describe('a worker with more calls than it can take', () => {
     expect((await long).status).toBe(200);
   });
 
+  it('drops the call of a caller who has hung up, and counts it', async () => {
+    const metric = async (line: RegExp) => Number(line.exec(await (await worker.get('/metrics')).text())?.[1] ?? 0);
+    const cancelled = () => metric(/^weir_worker_rejections_total\{.*reason="cancelled".*\} (\d+)$/m);
+    const arrived = async () => (await runsBegun()) + (await metric(/^weir_worker_queue_length\{.*\} (\d+)$/m));
+    const [before, arrivedBefore] = [await cancelled(), await arrived()];
+    const long = worker.infer('sentiment', many);
+    const controller = new AbortController();
+    const abandoned = worker.infer('sentiment', many, {}, controller.signal).catch((error: unknown) => error);
+    await eventually(async () => (await arrived()) >= arrivedBefore + 2);
+    controller.abort();
+    await abandoned;
+    await eventually(async () => (await cancelled()) > before);
+    expect((await long).status).toBe(200);
+  });
+
   it('gives up a call whose deadline has passed, also while it runs', async () => {
     const answer = await worker.infer('sentiment', many, { 'x-weir-timeout-ms': '30' });
     expect(answer).toMatchObject({ status: 504, body: { error: 'The call took longer than its 30 ms.' } });

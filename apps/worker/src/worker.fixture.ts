@@ -88,7 +88,7 @@ export interface TestWorker {
   /** Waits until the worker announces the version in one of these states. */
   announced(versionId: string, state: WorkerState['versions'][number]['state']): Promise<WorkerState['versions'][number]>;
   worker(): WorkerState | undefined;
-  infer(path: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<InferenceAnswer>;
+  infer(path: string, body: unknown, headers?: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<InferenceAnswer>;
   get(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
   /** Is this content in the worker's cache? */
   cached(sha256: string): Promise<boolean>;
@@ -148,13 +148,13 @@ export async function startTestWorker(environment: Readonly<Record<string, strin
         timeoutMs: PATIENCE_MS,
       }),
     worker: () => workers.get(id),
-    infer: async (path, body, headers = {}) => {
+    infer: async (path, body, headers = {}, signal = AbortSignal.timeout(PATIENCE_MS)) => {
       const response = await service.request(`/v2/models/${path}/infer`, {
         principal: gateway,
         method: 'POST',
         headers: { 'content-type': 'application/json', ...headers },
         body: typeof body === 'string' ? body : JSON.stringify(body),
-        signal: AbortSignal.timeout(PATIENCE_MS),
+        signal,
       });
       return { status: response.status, headers: response.headers, body: (await response.json()) as InferenceAnswer['body'] };
     },

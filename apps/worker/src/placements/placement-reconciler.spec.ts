@@ -26,12 +26,12 @@ function placement(versionId: string, over: Partial<PlacementState> = {}): Place
 const wish = (...placements: PlacementState[]) => new Map(placements.map((one) => [one.versionId, one]));
 
 /** A reconciler whose loads are noted instead of made. */
-function aReconciler(failures: Record<string, ErrorCode> = {}) {
+function aReconciler(failures: Record<string, ErrorCode> = {}, beforeLoad: () => Promise<void> = () => Promise.resolve()) {
   const did: string[] = [];
   const versions = new LoadedVersions();
   const loader = {
     load: async ({ versionId, modelId, version }: PlacementState): Promise<HeldVersion> => {
-      await Promise.resolve();
+      await beforeLoad();
       did.push(`load ${versionId}`);
       const failure = failures[versionId];
       if (failure !== undefined) throw new AppError(failure);
@@ -70,6 +70,28 @@ describe('what is placed on a worker', () => {
     expect(did.at(-1)).toBe('load c');
     expect(did).not.toContain('load b');
     expect(reconciler.states().map((state) => state.versionId)).toEqual(['c']);
+    await reconciler.close();
+  });
+
+  it('is not fetched any more when the wish has changed while another one was fetched', async () => {
+    let finish = (): void => {};
+    let begun = (): void => {};
+    const beginning = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const held = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const { did, reconciler } = aReconciler({}, () => {
+      begun();
+      return held;
+    });
+    reconciler.want(wish(placement('a'), placement('b')));
+    await beginning;
+    reconciler.want(wish(placement('c')));
+    finish();
+    await reconciler.settled();
+    expect(did).toEqual(['load a', 'unload a', 'load c']);
     await reconciler.close();
   });
 

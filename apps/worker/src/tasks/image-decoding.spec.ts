@@ -99,6 +99,16 @@ describe('a picture', () => {
     });
   });
 
+  it('that is long and thin is refused when scaling it up would make it too large', async () => {
+    const thin = await sharp({ create: { width: 1, height: 2_000, channels: 3, background: '#000' } })
+      .png()
+      .toBuffer();
+    await expect(read(thin, { shortestEdgePixels: 4, background: null })).rejects.toMatchObject({
+      code: 'model.image_invalid',
+      message: 'image 0 has more than 10000 pixels.',
+    });
+  });
+
   it('that is cut off in the middle is refused', async () => {
     const bytes = await aPicture('#123', '#fff', 64, 64).png().toBuffer();
     await expect(read(bytes.subarray(0, bytes.length / 2))).rejects.toMatchObject({ code: 'model.image_invalid' });

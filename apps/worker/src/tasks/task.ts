@@ -21,7 +21,7 @@ export interface RunnableVersion {
 /** One call of a version. */
 export interface TaskCall {
   readonly version: RunnableVersion;
-  readonly runtime: ModelRuntime;
+  readonly runtime: Pick<ModelRuntime, 'run'>;
   readonly limits: TaskLimits;
   /** Aborted with the reason when the caller has gone or the deadline has passed. */
   readonly signal: AbortSignal;
