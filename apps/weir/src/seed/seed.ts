@@ -43,9 +43,14 @@ export async function seedDemonstration(context: SeedContext): Promise<void> {
     );
     return;
   }
-  const apiKey = await seed(context, known?.WEIR_API_KEY);
-  if (!(await untilReady(context, apiKey)))
-    throw new StartError('The gateway refuses the API key that was just made; its log and that of auth say why.');
+  let apiKey = await seed(context, known?.WEIR_API_KEY);
+  let isKeyGood = await untilReady(context, apiKey);
+  if (!isKeyGood && known !== null) {
+    // The key that was kept is of a database that is gone.
+    apiKey = await seed(context, undefined);
+    isKeyGood = await untilReady(context, apiKey);
+  }
+  if (!isKeyGood) throw new StartError('The gateway refuses the API key that was just made; its log and that of auth say why.');
   writeFileSync(home.seedFile, `${JSON.stringify({ completedAt: new Date().toISOString() })}\n`);
   signal.throwIfAborted();
   tellWhatToTry(context, apiKey);
