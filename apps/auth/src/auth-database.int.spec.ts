@@ -148,3 +148,18 @@ describe('a statement that the server gives up, for time or for a deadlock, is a
     expect(failed.map(({ reason }) => (reason as { code: unknown }).code)).toEqual(['service.unavailable']);
   });
 });
+
+it('an error of the client says nothing of the row that was written', async () => {
+  const wrong = {
+    id: 'x',
+    tenantId: 'one',
+    email: 'private@x.example',
+    name: 'x',
+    role: 'owner',
+    passwordHash: 'a-digest',
+    createdAt: 'no date',
+  };
+  const failure = await database.transaction('one', (tx) => tx.personRow.create({ data: wrong })).catch((error: unknown) => String(error));
+  expect(failure).toContain('Prisma');
+  expect(failure).not.toMatch(/private@x|a-digest/);
+});

@@ -87,7 +87,7 @@ export class Database<Client extends PrismaClientLike = PrismaClientLike> {
       if (used !== undefined) this.#tellCommitted(used);
       return result;
     } catch (error) {
-      throw asUnavailable(error);
+      throw asUnavailable(withoutValues(error));
     }
   }
 
@@ -148,6 +148,18 @@ export class Database<Client extends PrismaClientLike = PrismaClientLike> {
   #tellCommitted(tx: object): void {
     for (const listener of this.#committed) listener(tx);
   }
+}
+
+/**
+ * Prisma prints the whole row into the message of a statement that it refuses, and messages are logged. Kept are its first
+ * line, which names the statement, and its last, which says what was wrong.
+ */
+function withoutValues(error: unknown): unknown {
+  if (!(error instanceof Error) || error.name !== 'PrismaClientValidationError') return error;
+  const lines = error.message.split('\n').filter((line) => line.trim() !== '');
+  const told = new Error(`${lines[0] ?? ''} ${lines.at(-1) ?? ''}`);
+  told.name = error.name;
+  return told;
 }
 
 const SET_SCOPE = `select set_config('app.tenant', $1, true)`;

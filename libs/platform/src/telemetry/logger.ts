@@ -1,10 +1,25 @@
-import { pino, type DestinationStream, type Logger } from 'pino';
+import { pino, stdSerializers, type DestinationStream, type Logger } from 'pino';
 import { currentRequestId } from './request-scope.ts';
 
 export type { Logger } from 'pino';
 
 /** Keys whose values never reach a log line, wherever they stand in what is logged. */
 const SECRET_KEYS = ['authorization', 'cookie', 'set-cookie', 'password', 'secret', 'token', 'apiKey', 'x-weir-internal-token'];
+
+/**
+ * What is logged of an error. Everything else that drivers attach stays out: PostgreSQL's `detail` and `where`, and what Prisma
+ * calls `meta`, repeat whole rows, with the addresses and digests in them.
+ */
+const ERROR_KEYS = ['type', 'message', 'stack', 'code', 'path'] as const;
+
+function withoutRows(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const serialized = stdSerializers.err(error);
+  const kept: Record<string, unknown> = {};
+  for (const key of ERROR_KEYS) if (serialized[key] !== undefined) kept[key] = serialized[key];
+  if (error instanceof AggregateError) kept['errors'] = error.errors.map(withoutRows);
+  return kept;
+}
 
 export interface LoggerOptions {
   readonly service: string;
@@ -23,6 +38,7 @@ export function createLogger(options: LoggerOptions): Logger {
     base: { service: options.service, instanceId: options.instanceId },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
+    serializers: { err: withoutRows },
     redact: { paths: SECRET_KEYS.flatMap((key) => [`["${key}"]`, `*["${key}"]`, `*.*["${key}"]`]), censor: '[removed]' },
     mixin: () => {
       const requestId = currentRequestId();

@@ -35,6 +35,24 @@ describe('logs', () => {
     expect(lines.at(-1)).not.toContain('hunter2');
   });
 
+  test('say what an error was and not which row it was about', () => {
+    const refused = Object.assign(new Error('new row violates check constraint "people_role_check"'), {
+      code: '23514',
+      detail: 'Failing row contains (p1, someone@acme.example, $argon2id$digest).',
+      where: 'COPY people, line 1: "someone@acme.example"',
+      meta: { target: 'someone@acme.example' },
+    });
+    logger.error({ err: new Error('could not be stored', { cause: refused }) }, 'a field failed');
+    expect(last()['err']).toEqual({
+      type: 'Error',
+      message: 'could not be stored: new row violates check constraint "people_role_check"',
+      stack: expect.stringContaining('telemetry.spec'),
+    });
+    logger.error({ err: new AggregateError([refused], 'several') }, 'a field failed');
+    expect(last()['err']).toMatchObject({ message: 'several', errors: [{ code: '23514' }] });
+    expect(lines.join('\n')).not.toMatch(/someone@acme|argon2id/);
+  });
+
   test('below the level are not written', () => {
     const before = lines.length;
     logger.debug('chatter');
