@@ -6,6 +6,9 @@ const shared = {
   resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
 };
 
+/** Waits for what must come true end late, so that a busy machine fails no test; what comes true ends them at once. */
+const patient = { expect: { poll: { timeout: 10_000 } } };
+
 export default defineConfig({
   test: {
     reporters: ['default', './scripts/vitest-closing-line.ts'],
@@ -23,6 +26,8 @@ export default defineConfig({
           include: ['{apps,libs}/*/src/**/*.spec.ts', 'scripts/**/*.spec.ts'],
           exclude: ['**/*.int.spec.ts', '**/*.kafka.spec.ts'],
           environment: 'node',
+          testTimeout: 20_000,
+          ...patient,
         },
       },
       {
@@ -32,6 +37,7 @@ export default defineConfig({
           include: ['{apps,libs}/*/src/**/*.int.spec.ts'],
           globalSetup: ['libs/testing/src/global-setup.ts'],
           environment: 'node',
+          ...patient,
           testTimeout: 30_000,
           hookTimeout: 60_000,
         },

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
+const DEFAULT_TIMEOUT_MS = 15_000;
+
 export interface EventuallyOptions {
-  /** Give up after this long; default 5,000. */
+  /** Give up after this long; default 15,000: a busy machine is no failure. */
   readonly timeoutMs?: number;
   /** Between two looks; default 20. */
   readonly intervalMs?: number;
@@ -14,7 +16,7 @@ export interface EventuallyOptions {
  * @throws the last error, or a timeout that says how long was waited
  */
 export async function eventually<T>(condition: () => T | Promise<T>, options: EventuallyOptions = {}): Promise<NonNullable<T>> {
-  const timeoutMs = options.timeoutMs ?? 5_000;
+  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   const deadlineMs = performance.now() + timeoutMs;
   for (;;) {
     let failure: unknown;

@@ -73,7 +73,7 @@ describe('events that were committed', () => {
     await database.sqlTransaction(ACROSS_TENANTS, (tx) => outbox.remove(tx, tenantChanged, 'b', { tenant: 'b' }));
     const relay = new OutboxRelay({ database, bus, logger, pollIntervalMs: 20 });
     relay.start();
-    await vi.waitFor(async () => expect(await pending(database)).toBe(0), { timeout: 5_000 });
+    await vi.waitFor(async () => expect(await pending(database)).toBe(0), { timeout: 15_000 });
     await relay.stop();
     const records = await sentTo(bus);
     expect(numbersOf(records, 'a')).toEqual([1, 2, 3]);
@@ -133,7 +133,7 @@ describe('events that were committed', () => {
     await delay(200);
     expect(await pending(database)).toBe(1);
     isAway = false;
-    await vi.waitFor(async () => expect(await pending(database)).toBe(0), { timeout: 5_000 });
+    await vi.waitFor(async () => expect(await pending(database)).toBe(0), { timeout: 15_000 });
     await relay.stop();
     expect(numbersOf(await sentTo(bus), 'a')).toEqual([1]);
     expect(await metrics.metrics()).toMatch(/weir_outbox_pending_rows\{[^}]*\} \d/);
