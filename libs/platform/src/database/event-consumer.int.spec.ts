@@ -131,7 +131,7 @@ describe('a consumer', () => {
     await vi.waitFor(async () => expect(await effects()).toEqual([1, 3]), { timeout: 10_000 });
     const dead: BusRecord[] = [];
     const follower = await bus.follow({ topics: ['metering.dead'], apply: (record) => dead.push(record) });
-    await vi.waitFor(() => expect(dead).toHaveLength(1));
+    await vi.waitFor(() => expect(dead).toHaveLength(1), { timeout: 15_000 });
     await follower.close();
     expect(dead[0]?.headers['dead-reason']).toContain('envelope');
   });
