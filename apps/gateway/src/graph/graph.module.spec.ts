@@ -161,7 +161,7 @@ test('a browser that opens / or /graphql sees a page without scripts, and other 
 });
 
 test('the page at / gives the address that the operator set, and nothing of the request is taken for markup', async () => {
-  expect(await (await fetch(url)).text()).toContain('curl https://weir.example/graphql');
+  expect(await (await fetch(url)).text()).toContain('curl -s https://weir.example/graphql');
   const forged = await new Promise<string>((resolve, reject) => {
     const request = get(`${url}/graphql`, { headers: { host: 'x"><script>', accept: 'text/html' } }, (response) => {
       let text = '';
