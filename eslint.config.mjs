@@ -40,7 +40,7 @@ export default tseslint.config(
   },
   {
     // Specs, and what only specs use.
-    files: ['{apps,libs}/**/*.spec.ts', '{apps,libs}/**/*.fixture.ts', '{apps,libs}/**/spec-*.ts', 'libs/testing/src/**/*.ts'],
+    files: ['{apps,libs}/**/*.spec.ts', '{apps,libs}/**/*.fixture.ts', 'libs/testing/src/**/*.ts'],
     plugins: { '@nx': nx },
     // A spec may look at its environment: whether it is root, where the code lies.
     rules: { '@nx/enforce-module-boundaries': boundaries([...layers, appsInSpecs]), 'no-restricted-properties': 'off' },

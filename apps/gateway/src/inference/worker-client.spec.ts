@@ -94,10 +94,13 @@ describe('calling a worker', () => {
     await expect(client.infer(aRequest())).rejects.toBeInstanceOf(WorkerLostError);
   });
 
-  test('a worker that was restarted and has not loaded the model again is a lost worker too', async () => {
-    answer = (response) => response.writeHead(404, { 'x-weir-error-code': 'model.not_found' }).end('{"error":"no such model"}');
-    await expect(client.infer(aRequest())).rejects.toBeInstanceOf(WorkerLostError);
-  });
+  test.each(['model.not_found', 'model.not_ready', 'service.stopping'])(
+    'a worker that was restarted or is stopping (%s) is a lost worker too',
+    async (code) => {
+      answer = (response) => response.writeHead(503, { 'x-weir-error-code': code }).end('{"error":"not here"}');
+      await expect(client.infer(aRequest())).rejects.toBeInstanceOf(WorkerLostError);
+    },
+  );
 
   test('a worker that does not answer in time is a timeout', async () => {
     answer = () => undefined;

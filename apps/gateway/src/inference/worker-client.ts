@@ -177,11 +177,14 @@ function quantitiesOf(header: string | undefined): UsageQuantity[] {
   });
 }
 
+/** A worker's errors that are about the worker, not about the call. */
+const ELSEWHERE: ReadonlySet<string> = new Set(['model.not_found', 'model.not_ready', 'service.starting', 'service.stopping']);
+
 /** The worker's error in the table's terms; a worker that is not ours may send another code or none. */
 function errorOf(status: number, headers: Record<string, string | string[] | undefined>, body: Buffer): AppError | WorkerLostError {
   const code = text(headers[ERROR_CODE_HEADER]);
-  // It announced the model before it was restarted, and has not loaded it again.
-  if (code === 'model.not_found') return new WorkerLostError(new AppError('model.not_ready'));
+  // It announced the model before it was restarted or told to stop: another worker may have it.
+  if (code !== undefined && ELSEWHERE.has(code)) return new WorkerLostError(new AppError('model.not_ready'));
   const retryAfterSeconds = Number(text(headers['retry-after']));
   const retryAfterMs = Number.isFinite(retryAfterSeconds) && retryAfterSeconds > 0 ? retryAfterSeconds * 1000 : undefined;
   const message = messageOf(body);

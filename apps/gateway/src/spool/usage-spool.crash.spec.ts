@@ -8,7 +8,7 @@ import { createLogger } from '@weir/platform/telemetry';
 import { expect, test, vi } from 'vitest';
 import { UsageSpool } from './usage-spool.ts';
 
-const PROCESS = new URL('./spec-spool-process.ts', import.meta.url);
+const PROCESS = new URL('./spool-process.fixture.ts', import.meta.url);
 const KILLS = 3;
 
 test('kill -9 at any moment, again and again: every event that was durable reaches the bus', async () => {
