@@ -20,6 +20,9 @@ export function explainFileError(error: unknown, at: string): unknown {
       });
     case 'EROFS':
       return new StartError(`${at} is on a read-only file system: set WEIR_HOME to a folder that can be written.`, { cause: error });
+    // What Node.js says of a folder with parents that it cannot make, such as on a read-only file system.
+    case 'ENOENT':
+      return new StartError(`${at} cannot be made there: set WEIR_HOME to a folder that can be written.`, { cause: error });
     case 'ENOTDIR':
     case 'EEXIST':
       return new StartError(`${at} is not a folder: set WEIR_HOME to one.`, { cause: error });

@@ -1,6 +1,9 @@
-import { accessSync, constants, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { explainFileError } from '../start-error.ts';
+import { explainFileError, StartError } from '../start-error.ts';
+
+/** A new database, its log and the models take 120 MB; with less, services fail one after the other. */
+const LEAST_FREE_BYTES = 200_000_000;
 
 /** Where everything lies that outlives a start. */
 export interface Home {
@@ -47,7 +50,7 @@ export function homeAt(folder: string): Home {
  * Makes the folders. The home itself may be entered by others, because as root PostgreSQL runs under
  * another account; what is secret in it is not readable for them.
  *
- * @throws StartError when they cannot be written
+ * @throws StartError when they cannot be written or the disk has too little room
  */
 export function makeHome(home: Home): void {
   try {
@@ -61,5 +64,13 @@ export function makeHome(home: Home): void {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
   } catch (error) {
     throw explainFileError(error, home.folder);
+  }
+  const { bavail, bsize } = statfsSync(home.folder);
+  const freeBytes = bavail * bsize;
+  if (freeBytes < LEAST_FREE_BYTES) {
+    const megabytes = (bytes: number): string => `${Math.floor(bytes / 1_000_000)} MB`;
+    throw new StartError(
+      `The disk that holds ${home.folder} is full but for ${megabytes(freeBytes)}: free at least ${megabytes(LEAST_FREE_BYTES)} and start again.`,
+    );
   }
 }
