@@ -55,6 +55,7 @@ describe('bad calls are refused with the code of the table, on every surface', (
 
   test('an unknown model', async () => {
     await refusedByProtocol(await client.openInfer('nothing', aText('x')), 'model.not_found');
+    await refusedByProtocol(await client.fetch('/v2/nowhere'), 'request.not_found');
     await refusedByGraph(client, 'nothing', { text: 'x' }, 'model.not_found');
   });
 

@@ -50,7 +50,7 @@ export function quantitiesOf(receipts: readonly Receipt[]): Record<string, strin
   const sums: Record<string, Decimal> = {};
   for (const { model, quantities } of receipts) {
     for (const { meter, quantity } of quantities) {
-      const key = `${model} ${meter.toLowerCase().replaceAll('_', '-')}`;
+      const key = `${model} ${meter}`;
       sums[key] = (sums[key] ?? new Decimal(0)).plus(quantity);
     }
   }
@@ -66,7 +66,7 @@ export function invoicedQuantities(invoice: Invoice): Record<string, string> {
   return Object.fromEntries(
     invoice.lines
       .filter(({ quantity }) => !new Decimal(quantity).isZero())
-      .map(({ model, meter, quantity }) => [`${model} ${meter.toLowerCase().replaceAll('_', '-')}`, new Decimal(quantity).toFixed()]),
+      .map(({ model, meter, quantity }) => [`${model} ${meter}`, new Decimal(quantity).toFixed()]),
   );
 }
 

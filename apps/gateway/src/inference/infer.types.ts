@@ -1,5 +1,4 @@
 import { createUnionType, Field, Float, ID, InputType, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
-import { meterSchema } from '@weir/contracts';
 import { DATATYPES } from '@weir/open-inference';
 import { JsonScalar, MoneyType } from '@weir/platform/graphql';
 
@@ -8,12 +7,6 @@ const enumOf = (values: readonly string[]): Record<string, string> =>
 
 const Datatype = enumOf(DATATYPES);
 registerEnumType(Datatype, { name: 'Datatype', description: 'Element type of a tensor, in the terms of the Open Inference Protocol v2' });
-
-const MeterEnum = enumOf(meterSchema.options);
-registerEnumType(MeterEnum, {
-  name: 'Meter',
-  description: 'What is counted of a call: the call itself, the items in it, the tokens that the model read',
-});
 
 @InputType({ description: 'A picture' })
 export class ImageInput {
@@ -119,7 +112,9 @@ export const ModelOutput = createUnionType({
 
 @ObjectType({ description: 'How much of something a call used' })
 export class UsageQuantityType {
-  @Field(() => MeterEnum, { description: 'What was counted' })
+  @Field(() => String, {
+    description: 'What was counted: requests (the call itself), inputs (items in it), input-tokens (tokens that the model read)',
+  })
   readonly meter!: string;
 
   @Field(() => String, { description: 'How much: a plain decimal' })

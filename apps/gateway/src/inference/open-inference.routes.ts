@@ -50,6 +50,7 @@ export class OpenInferenceRoutes implements OnModuleInit {
       done(null, body),
     );
     scope.setErrorHandler((error, request, reply) => this.refuse(request, reply, error));
+    scope.setNotFoundHandler((request, reply) => this.refuse(request, reply, new AppError('request.not_found')));
 
     scope.get('/', async () => ({ name: 'weir', version: '0.1.0', extensions: [] }));
     scope.get('/health/live', async () => ({ live: true }));

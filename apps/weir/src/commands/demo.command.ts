@@ -1,5 +1,4 @@
 import { ask, QUESTIONS, type AnsweredCall } from '../demo/demonstration-calls.ts';
-import { meterName } from '../demo/reconciliation.ts';
 import { readStatement, untilBilled } from '../demo/statement.ts';
 import { signIn } from '../seed/api.ts';
 import { readDemoCredentials, type DemoCredentials } from '../seed/demo-credentials.ts';
@@ -38,7 +37,7 @@ export async function demo({ home, root, terminal }: DemoContext): Promise<void>
     terminal.line(
       `  used ${call.usage
         .filter((part) => part.quantity !== '0')
-        .map((part) => `${part.quantity} ${meterName(part.meter)}`)
+        .map((part) => `${part.quantity} ${part.meter}`)
         .join(', ')}; cost ${call.cost.amount} ${call.cost.currency}; receipt ${call.receiptId}`,
     );
     if (best?.label !== question.expected) throw new StartError(`${question.model} should have answered ${question.expected}.`);

@@ -11,7 +11,7 @@ const call: AnsweredCall = {
   receiptId: 'r1',
   latencyMs: 3,
   cost: EUR('0.0017'),
-  usage: [{ meter: 'INPUT_TOKENS', quantity: '10' }],
+  usage: [{ meter: 'input-tokens', quantity: '10' }],
   output: { labels: [{ label: 'POSITIVE', score: 0.9 }] },
 };
 const receipt: Receipt = { id: 'r1', model: 'sentiment', cost: EUR('0.00170'), quantities: [{ meter: 'input-tokens', quantity: '10.0' }] };

@@ -24,7 +24,7 @@ function ofReceipts(calls: readonly AnsweredCall[], receipts: readonly (Receipt 
       found.push(`the call of ${call.model} cost ${call.cost.amount}, its receipt says ${receipt.cost.amount}`);
     }
     for (const part of call.usage) {
-      const kept = receipt.quantities.find((quantity) => sameMeter(quantity.meter, part.meter))?.quantity ?? '0';
+      const kept = receipt.quantities.find((quantity) => quantity.meter === part.meter)?.quantity ?? '0';
       if (!equal(kept, part.quantity))
         found.push(`the call of ${call.model} used ${part.quantity} ${part.meter}, its receipt says ${kept}`);
     }
@@ -50,10 +50,10 @@ function ofLedger(before: Statement, after: Statement, calls: readonly AnsweredC
 
 function ofInvoice({ usage, invoice }: Statement): string[] {
   const found: string[] = [];
-  const keys = new Set([...usage, ...invoice.lines].map((line) => `${line.model} ${meterName(line.meter)}`));
+  const keys = new Set([...usage, ...invoice.lines].map((line) => `${line.model} ${line.meter}`));
   for (const key of keys) {
-    const used = usage.filter((line) => `${line.model} ${meterName(line.meter)}` === key);
-    const billed = invoice.lines.filter((line) => `${line.model} ${meterName(line.meter)}` === key);
+    const used = usage.filter((line) => `${line.model} ${line.meter}` === key);
+    const billed = invoice.lines.filter((line) => `${line.model} ${line.meter}` === key);
     const quantities = [sumDecimals(used.map((line) => line.quantity)), sumDecimals(billed.map((line) => line.quantity))] as const;
     const amounts = [sumDecimals(used.map((line) => line.cost.amount)), sumDecimals(billed.map((line) => line.amount))] as const;
     if (!equal(...quantities)) found.push(`${key}: the ledger has ${quantities[0]} units, the invoice ${quantities[1]}`);
@@ -68,11 +68,7 @@ function ofInvoice({ usage, invoice }: Statement): string[] {
 }
 
 function quantityIn(statement: Statement, model: string, meter: string): string {
-  return sumDecimals(statement.usage.filter((line) => line.model === model && sameMeter(line.meter, meter)).map((line) => line.quantity));
+  return sumDecimals(statement.usage.filter((line) => line.model === model && line.meter === meter).map((line) => line.quantity));
 }
 
 const equal = (a: string, b: string): boolean => new Decimal(a).equals(b);
-
-/** The gateway's enum says INPUT_TOKENS for what the ledger calls input-tokens. */
-export const meterName = (meter: string): string => meter.toLowerCase().replaceAll('_', '-');
-const sameMeter = (a: string, b: string): boolean => meterName(a) === meterName(b);
