@@ -67,8 +67,11 @@ async function startAndStop(home: string, idleMs: number): Promise<{ seconds: nu
     await sleep(idleMs);
     return { seconds, idle: idleMemory(descendants(npm.pid ?? 0)) };
   } finally {
-    npm.kill('SIGINT');
-    for (const pid of descendants(npm.pid ?? 0).slice(0, 2)) process.kill(pid, 'SIGINT');
+    const pids = descendants(npm.pid ?? 0);
+    npm.kill('SIGTERM');
+    for (const pid of pids) if (nameOf(pid) === 'weir') process.kill(pid, 'SIGTERM');
+    // npm may be gone before what it started.
+    while (pids.some((pid) => existsSync(`/proc/${pid}`))) await sleep(50);
     await ended;
   }
 }
@@ -88,7 +91,7 @@ function idleMemory(pids: readonly number[]): Idle {
 
 /** The service, or the program. */
 function nameOf(pid: number): string {
-  const [program = '', ...rest] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  const [program = '', ...rest] = existsSync(`/proc/${pid}`) ? readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0') : [];
   const service = /apps\/(\w+)\/dist/.exec(rest.join(' '))?.[1];
   return service ?? path.basename(program.split(' ')[0] ?? program);
 }
