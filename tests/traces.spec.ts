@@ -56,7 +56,7 @@ describe('traces', () => {
     collector.close();
   });
 
-  test('a call is one trace: gateway, worker, and over the bus metering; a field of a service too; no prompt is in it', async () => {
+  test('a call is one trace: gateway, worker, over the bus metering and billing, and a field of a service; no prompt is in it', async () => {
     const traceId = '0af7651916cd43dd8448eb211c80319c';
     const headers = { traceparent: `00-${traceId}-b7ad6b7169203331-01`, 'content-type': 'application/json' };
     const body = JSON.stringify(aText('A sentence that nobody else should read.'));
@@ -64,7 +64,7 @@ describe('traces', () => {
     await platform.client.fetch('/graphql', { method: 'POST', headers, body: JSON.stringify({ query: '{ usage { totals { calls } } }' }) });
     await eventually(() => {
       const services = new Set(spans.filter((span) => span.traceId === traceId).map((span) => span.service));
-      expect([...services].sort()).toEqual(['weir-gateway', 'weir-metering', 'weir-worker']);
+      expect([...services].sort()).toEqual(['weir-billing', 'weir-gateway', 'weir-metering', 'weir-worker']);
     });
     const call = spans.filter((span) => span.traceId === traceId);
     const ids = new Set([...call.map((span) => span.spanId), 'b7ad6b7169203331']);
@@ -73,6 +73,7 @@ describe('traces', () => {
     expect(names).toContain('weir-gateway POST /v2/models/:model/infer');
     expect(names).toContain('weir-metering POST /graphql');
     expect(names).toContain('weir-metering consume inference.usage');
+    expect(names).toContain('weir-billing consume metering.usage-rolled');
     expect(received).not.toContain('nobody else should read');
     expect(received).not.toContain(platform.demo.WEIR_API_KEY);
   });
