@@ -7,7 +7,7 @@ import { homeAt, makeHome } from './home.ts';
 const room = vi.hoisted(() => ({ bytes: Number.POSITIVE_INFINITY }));
 vi.mock(import('node:fs'), async (original) => {
   const fs = await original();
-  const statfsSync = ((folder: string) => ({ ...fs.statfsSync(folder), bavail: room.bytes, bsize: 1 })) as typeof fs.statfsSync;
+  const statfsSync = ((folder: string) => Object.assign(fs.statfsSync(folder), { bavail: room.bytes, bsize: 1 })) as typeof fs.statfsSync;
   return { ...fs, statfsSync };
 });
 

@@ -19,7 +19,7 @@ describe('a wait with an end', () => {
   });
 
   it('leaves no error of the work unheard that comes after the end', async () => {
-    let fail = (_: Error): void => {};
+    let fail: (error: Error) => void = () => undefined;
     const work = new Promise<string>((_, reject) => {
       fail = reject;
     });

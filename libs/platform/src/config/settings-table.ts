@@ -39,7 +39,7 @@ function defaultOf({ schema }: SettingDefinition<unknown>): string {
   if (!unset.success) return 'must be set';
   const value = unset.data;
   if (value === undefined || (Array.isArray(value) && value.length === 0)) return '';
-  return `\`${String(value)}\``;
+  return `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``;
 }
 
 function allowedBy(schema: z.ZodType): string {
