@@ -4,5 +4,6 @@ export { defineEvent, envelopeSchema, type EventDefinition, type EventEnvelope }
 export { modelName } from './fields.ts';
 export * from './inference.ts';
 export * from './metering.ts';
+export * from './model-package.ts';
 export * from './registry.ts';
 export { ALL_TOPICS, TOPICS, type TopicDefinition, type TopicName } from './topics.ts';

@@ -4,7 +4,10 @@ import { currency, decimal, id, instant, modelName } from './fields.ts';
 
 export const loadedVersionSchema = z.object({
   versionId: id,
+  /** `ready`: calls are taken, although the first one may have to wait until the model is in memory again. */
   state: z.enum(['loading', 'ready', 'failed']),
+  /** Where calls of this version go; without it the worker's own address. */
+  url: z.url().optional(),
   /** Why it failed, for the publisher; no paths. */
   error: z.string().max(500).optional(),
 });

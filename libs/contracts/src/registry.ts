@@ -1,14 +1,11 @@
 import { z } from 'zod';
 import { defineEvent } from './envelope.ts';
 import { id, modelName, sha256 } from './fields.ts';
-
-export const taskSchema = z.enum(['image-classification', 'text-classification', 'tensors']);
-/** What a model does, in Hugging Face's terms. `tensors`: raw tensors in and out. */
-export type Task = z.infer<typeof taskSchema>;
+import { packagePath, taskSchema } from './model-package.ts';
 
 export const packageFileSchema = z.object({
   /** Path inside the package, `/` between parts, no `..`. */
-  path: z.string().regex(/^(?!\/)(?!.*\.\.)[\w.\-/]{1,200}$/),
+  path: packagePath,
   sha256,
   sizeBytes: z.number().int().nonnegative(),
 });

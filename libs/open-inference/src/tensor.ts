@@ -1,5 +1,8 @@
 import type { Datatype } from './types.ts';
 
+/** An element of `BYTES`: text where it came as JSON, bytes as they are where it came by the binary extension. */
+export type BytesElement = string | Uint8Array;
+
 /** Elements of a tensor. `FP16` travels as the 16 bits of each number, `BOOL` as 0 and 1. */
 export type TensorData =
   | Uint8Array
@@ -12,7 +15,7 @@ export type TensorData =
   | BigInt64Array
   | Float32Array
   | Float64Array
-  | string[];
+  | BytesElement[];
 
 /** A tensor in memory. */
 export interface Tensor {

@@ -23,13 +23,16 @@ export function isDatatype(value: unknown): value is Datatype {
 /** Parameters of a request, a response or a tensor; what is not known is ignored. */
 export type Parameters = Readonly<Record<string, unknown>>;
 
-/** An input as it travels in JSON: `data` in row-major order, flat or nested as `shape` says. */
+/**
+ * An input as it travels: `data` in JSON in row-major order, flat or nested as `shape` says; or the bytes of the binary
+ * extension, little-endian, where each element of `BYTES` stands behind its length (4 bytes).
+ */
 export interface RequestTensor {
   readonly name: string;
   readonly shape: readonly number[];
   readonly datatype: Datatype;
   readonly parameters?: Parameters;
-  readonly data: readonly unknown[];
+  readonly data: readonly unknown[] | Uint8Array;
 }
 
 /** An output that the caller asks for; without any, all are answered. */
@@ -104,14 +107,6 @@ export const ERROR_CODE_HEADER = 'x-weir-error-code';
 
 /** Milliseconds that the caller still waits for the answer; a worker drops what it cannot start before. */
 export const TIMEOUT_HEADER = 'x-weir-timeout-ms';
-
-/** Name of the one `BYTES` input by which a worker takes sentences and prepares them itself. */
-export const TEXT_INPUT = 'text';
-/** Name of the one `BYTES` input by which a worker takes pictures (base64) and prepares them itself. */
-export const IMAGE_INPUT = 'image';
-/** Names of the outputs of a classification: `label` BYTES [n, k] and `score` FP32 [n, k], best first. */
-export const LABEL_OUTPUT = 'label';
-export const SCORE_OUTPUT = 'score';
 
 /** Request header: the model's public name, which the answer then bears instead of the worker's own id. */
 export const MODEL_NAME_HEADER = 'x-weir-model-name';

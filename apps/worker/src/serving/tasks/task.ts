@@ -1,0 +1,71 @@
+import type { InferenceUsage, RequestedOutput, RequestTensor, Tensor } from '@weir/open-inference';
+import type { ModelPackage } from '../model-package/model-package.ts';
+import type { OnnxTensor } from '../runtime/messages.ts';
+import type { Signature } from './signature.ts';
+
+/** Bounds of one call, from the settings. */
+export interface TaskLimits {
+  /** Sentences, pictures, rows. */
+  readonly maxItems: number;
+  readonly maxTextCharacters: number;
+  readonly maxImagePixels: number;
+  readonly maxAudioSeconds: number;
+}
+
+/** Work for one network of a package: rows that belong together. Rows of different items may share a run. */
+export interface RunItem {
+  /** Which network of the package, by its role; most packages have `model` alone. */
+  readonly network: string;
+  /** Each with `rows` as its first axis, where the network has a batch axis. Given away: the buffers are gone afterwards. */
+  readonly feeds: readonly OnnxTensor[];
+  readonly outputs: readonly string[];
+  /** Rows along the first axis. */
+  readonly rows: number;
+  /** Elements of each row along the axis that is padded (tokens); absent where the network pads nothing. */
+  readonly length?: number;
+}
+
+/** A version as tasks see it: what its package says, and the signature of each of its networks by role. */
+export interface TaskVersion {
+  readonly modelPackage: ModelPackage;
+  readonly signatures: ReadonlyMap<string, Signature>;
+}
+
+/** What a request asks for, with its inputs as they came. */
+export interface TaskRequest {
+  readonly inputs: readonly RequestTensor[];
+  readonly outputs: readonly RequestedOutput[];
+  /** `parameters` of the request. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+}
+
+/** One call of a version. */
+export interface TaskCall {
+  readonly version: TaskVersion;
+  readonly request: TaskRequest;
+  readonly limits: TaskLimits;
+  /** Aborted with the reason when the caller has gone or the deadline has passed. */
+  readonly signal: AbortSignal;
+  /**
+   * Runs rows of a network. What is asked for at once may share a run, in whatever order serves best.
+   *
+   * @throws RunRefusedError  ONNX Runtime does not take these tensors
+   * @throws worker.overloaded, model.not_ready, service.stopping, and the signal's reason
+   */
+  run(item: RunItem): Promise<readonly OnnxTensor[]>;
+  /** State of the sequence that the request names, for models that have one. */
+  readonly sequence: SequenceState | null;
+}
+
+/** The recurrent state of one sequence of calls, between them. */
+export interface SequenceState {
+  /** State tensors by the name of the network's input; empty at the start of the sequence. */
+  readonly tensors: Map<string, OnnxTensor>;
+  /** What a task keeps beside them, such as the samples of the last frame. */
+  readonly memory: Map<string, Float32Array>;
+}
+
+export interface TaskAnswer {
+  readonly outputs: readonly Tensor[];
+  readonly usage: InferenceUsage;
+}
