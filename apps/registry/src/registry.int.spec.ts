@@ -137,6 +137,45 @@ describe('publishing', () => {
     });
   });
 
+  it('keeps its examples for every kind of input as they can be sent, without what PostgreSQL cannot keep', async () => {
+    const request = '{"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [0.5]}]}';
+    const examples = [
+      { text: 'a\u0000b' },
+      { imageFile: 'examples/one.png' },
+      { audioFile: 'examples/one.wav' },
+      { record: { 'a\u0000ge': 41, city: 'Ulm\u0000', member: true, since: null } },
+      { user: 'ann' },
+      { seed: 7 },
+      { requestFile: 'examples/request.json' },
+      { imageFile: 'examples/not-there.png' },
+    ].map((input) => ({ input }));
+    const files = await registry.upload(acme, {
+      ...A_PACKAGE,
+      'examples/one.png': 'a picture',
+      'examples/one.wav': 'a sound',
+      'examples/request.json': request,
+      'weir.json': JSON.stringify({ task: 'tensors', examples }),
+    });
+    const published = await registry.publish(acme, { name: 'acme/examples', version: '1', visibility: 'PRIVATE', files });
+    expect(published.errors).toBeUndefined();
+    const fields = 'text imageBase64 audioBase64 record user seed requestJson expectedLabel';
+    const seen = await registry.graphql<{ model: { examples: Record<string, unknown>[] } }>(
+      acme,
+      `{ model(name: "acme/examples") { examples { ${fields} } } }`,
+    );
+    const nothing = Object.fromEntries(fields.split(' ').map((field) => [field, null]));
+    expect(seen.data?.model.examples).toEqual([
+      { ...nothing, text: 'a\ufffdb' },
+      { ...nothing, imageBase64: Buffer.from('a picture').toString('base64') },
+      { ...nothing, audioBase64: Buffer.from('a sound').toString('base64') },
+      { ...nothing, record: { 'a\ufffdge': 41, city: 'Ulm\ufffd', member: true, since: null } },
+      { ...nothing, user: 'ann' },
+      { ...nothing, seed: 7 },
+      { ...nothing, requestJson: request },
+      nothing,
+    ]);
+  });
+
   it('the same files under the same version changes nothing; other files are refused; a new version is added', async () => {
     const files = await registry.upload(operator, A_PACKAGE);
     const input = { name: 'steady', version: '1', visibility: 'PUBLIC', files, alias: 'production' };
@@ -276,6 +315,31 @@ describe('publishing', () => {
       'weir.json is not valid at metrics.0.value',
     ],
     [
+      'has an example record that holds another',
+      { 'model.onnx': 'x', 'weir.json': '{"task": "tensors", "examples": [{"input": {"record": {"a": {"b": 1}}}}]}' },
+      {},
+      'input.files[1]',
+      'examples.0.input.record',
+    ],
+    [
+      'has an example request that is none',
+      {
+        'model.onnx': 'x',
+        'r.json': '{"inputs": []}',
+        'weir.json': '{"task": "tensors", "examples": [{"input": {"requestFile": "r.json"}}]}',
+      },
+      {},
+      'input.files[1]',
+      'r.json is not a request',
+    ],
+    [
+      'lacks the features of its task',
+      { 'model.onnx': 'x', 'weir.json': '{"task": "tabular-regression"}' },
+      {},
+      'input.files',
+      'the section tabular',
+    ],
+    [
       'names a network that it has not',
       { 'model.onnx': 'x', 'weir.json': '{"task": "tensors", "model": "net.onnx"}' },
       {},
@@ -396,7 +460,7 @@ describe('aliases', () => {
 });
 
 describe('the list of models', () => {
-  it('is read page by page, filtered by words and task', async () => {
+  it('is read page by page, filtered by words, task and tags', async () => {
     const files = await registry.upload(globex, A_PACKAGE);
     for (const name of ['a', 'b', 'c'])
       await registry.publish(globex, {
@@ -404,13 +468,13 @@ describe('the list of models', () => {
         version: '1',
         visibility: 'PRIVATE',
         displayName: `100% of ${name}`,
-        tags: ['listed'],
+        tags: ['listed', `of-${name}`],
         files,
       });
     const list = (variables: Record<string, unknown>) =>
       registry.graphql<{ models: { nodes: { name: string }[]; pageInfo: { hasNextPage: boolean; endCursor: string } } }>(
         globex,
-        'query ($first: Int, $after: String, $search: String, $task: ModelTask) { models(first: $first, after: $after, search: $search, task: $task) { nodes { name } pageInfo { hasNextPage endCursor } } }',
+        'query ($first: Int, $after: String, $search: String, $task: ModelTask, $tags: [String!]) { models(first: $first, after: $after, search: $search, task: $task, tags: $tags) { nodes { name } pageInfo { hasNextPage endCursor } } }',
         variables,
       );
     const names = async (variables: Record<string, unknown>) => (await list(variables)).data?.models.nodes.map((node) => node.name);
@@ -422,6 +486,10 @@ describe('the list of models', () => {
     expect(await names({ search: '100_ of b' })).toEqual([]);
     expect(await names({ search: 'Listed', task: 'TENSORS' })).toHaveLength(3);
     expect(await names({ search: 'listed', task: 'IMAGE_CLASSIFICATION' })).toEqual([]);
+    expect(await names({ tags: ['listed'] })).toHaveLength(3);
+    expect(await names({ tags: ['listed', 'of-b'] })).toEqual(['globex/list-b']);
+    expect(await names({ tags: ['listed', 'of-z'] })).toEqual([]);
+    expect(await names({ tags: ['of-a', 'of-b'] })).toEqual([]);
   });
 
   it.each([
@@ -430,6 +498,7 @@ describe('the list of models', () => {
     ['after: "not a cursor"', 'after'],
     [`after: "${Buffer.from(JSON.stringify(['a\0'])).toString('base64url')}"`, 'after'],
     [`search: "a\\u0000"`, 'search'],
+    ['tags: ["ok", "a tag"]', 'tags[1]'],
   ])('refuses %s', async (args, field) => {
     const refused = await registry.graphql(acme, `{ models(${args}) { nodes { name } } }`);
     expect([codeOf(refused), fieldOf(refused)]).toEqual(['request.invalid', field]);

@@ -81,7 +81,8 @@ const exampleInputSchema = z.looseObject({
   audioFile: packagePath.optional(),
   record: z.record(z.string().max(200), z.unknown()).optional(),
   user: z.string().max(200).optional(),
-  seed: z.number().int().nonnegative().optional(),
+  /** Within what the graph's `Int` holds. */
+  seed: z.number().int().min(0).max(2_147_483_647).optional(),
   /** An Open Inference Protocol request in JSON, for raw tensors. */
   requestFile: packagePath.optional(),
 });
@@ -108,7 +109,9 @@ export const weirFileSchema = z.looseObject({
 
   image: imageSection.optional(),
   /** Of `feature-extraction`; `1_Pooling/config.json` and `modules.json` of sentence-transformers say the same. */
-  embedding: z.object({ pooling: z.enum(['mean', 'cls', 'last-token', 'none']).default('mean'), normalise: z.boolean().default(true) }).optional(),
+  embedding: z
+    .object({ pooling: z.enum(['mean', 'cls', 'last-token', 'none']).default('mean'), normalise: z.boolean().default(true) })
+    .optional(),
   tabular: z
     .object({
       features: z.array(featureSchema).min(1).max(10_000),
@@ -135,7 +138,9 @@ export const weirFileSchema = z.looseObject({
     .optional(),
   detection: z.object({ threshold: z.number().min(0).max(1).default(0.5), overlap: z.number().min(0).max(1).default(0.5) }).optional(),
   /** Of `image-to-text`: two networks and the characters that the second one knows, one a line. */
-  reading: z.object({ detector: packagePath, recogniser: packagePath, characters: packagePath, longestEdgePixels: edge.default(960) }).optional(),
+  reading: z
+    .object({ detector: packagePath, recogniser: packagePath, characters: packagePath, longestEdgePixels: edge.default(960) })
+    .optional(),
   audio: z
     .object({
       sampleRateHz: z.number().int().min(1_000).max(192_000),

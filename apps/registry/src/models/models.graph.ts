@@ -1,13 +1,22 @@
 import { Field, Float, ID, InputType, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
 import type { Task } from '@weir/contracts';
-import { connectionOf } from '@weir/platform/graphql';
+import { connectionOf, JsonScalar } from '@weir/platform/graphql';
 import type { ModelVersion, Visibility } from '../versions/model-version.ts';
 import type { ModelExample, ModelMetric } from '../versions/package-metadata.ts';
 import type { ModelAlias } from './model.ts';
 
 export const taskValues = {
   IMAGE_CLASSIFICATION: 'image-classification',
+  OBJECT_DETECTION: 'object-detection',
+  IMAGE_TO_TEXT: 'image-to-text',
   TEXT_CLASSIFICATION: 'text-classification',
+  TOKEN_CLASSIFICATION: 'token-classification',
+  FEATURE_EXTRACTION: 'feature-extraction',
+  TABULAR_CLASSIFICATION: 'tabular-classification',
+  TABULAR_REGRESSION: 'tabular-regression',
+  RECOMMENDATION: 'recommendation',
+  IMAGE_GENERATION: 'image-generation',
+  VOICE_ACTIVITY_DETECTION: 'voice-activity-detection',
   TENSORS: 'tensors',
 } as const satisfies Record<string, Task>;
 registerEnumType(taskValues, {
@@ -15,7 +24,16 @@ registerEnumType(taskValues, {
   description: 'What a model does.',
   valuesMap: {
     IMAGE_CLASSIFICATION: { description: 'Takes a picture, gives labels with scores.' },
+    OBJECT_DETECTION: { description: 'Takes a picture, gives what is in it, with boxes.' },
+    IMAGE_TO_TEXT: { description: 'Takes a picture, gives the lines of text in it, with their places.' },
     TEXT_CLASSIFICATION: { description: 'Takes a sentence, gives labels with scores.' },
+    TOKEN_CLASSIFICATION: { description: 'Takes a text, gives the names, places and the like in it.' },
+    FEATURE_EXTRACTION: { description: 'Takes a text, gives a vector: texts that mean alike have vectors that are alike.' },
+    TABULAR_CLASSIFICATION: { description: 'Takes a record of features, gives labels with scores.' },
+    TABULAR_REGRESSION: { description: 'Takes a record of features, gives a number.' },
+    RECOMMENDATION: { description: 'Takes a user, gives items, best first.' },
+    IMAGE_GENERATION: { description: 'Takes a seed or a latent vector, gives a picture.' },
+    VOICE_ACTIVITY_DETECTION: { description: 'Takes sound, gives when somebody speaks.' },
     TENSORS: { description: 'Takes raw tensors, gives raw tensors.' },
   },
 });
@@ -48,13 +66,30 @@ export class ModelMetricType implements ModelMetric {
   items!: number | null;
 }
 
-@ObjectType('ModelExample', { description: 'An input to try, and what to expect.' })
+@ObjectType('ModelExample', {
+  description: 'An input to try, and what to expect: one of the inputs is there, when it is small enough to show.',
+})
 export class ModelExampleType implements ModelExample {
   @Field(() => String, { nullable: true, description: 'A sentence.' })
   text!: string | null;
 
   @Field(() => String, { nullable: true, description: 'A PNG, JPEG or WebP file in base64.' })
   imageBase64!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'A WAV file in base64.' })
+  audioBase64!: string | null;
+
+  @Field(() => JsonScalar, { nullable: true, description: 'A record of features: a JSON object.' })
+  record!: ModelExample['record'];
+
+  @Field(() => String, { nullable: true, description: 'A user to recommend to.' })
+  user!: string | null;
+
+  @Field(() => Int, { nullable: true, description: 'A seed to make a picture from.' })
+  seed!: number | null;
+
+  @Field(() => String, { nullable: true, description: 'A request of raw tensors: JSON as POST /v2/models/{name}/infer takes it.' })
+  requestJson!: string | null;
 
   @Field(() => String, { nullable: true, description: 'The best label of the answer.' })
   expectedLabel!: string | null;

@@ -6,7 +6,7 @@ import { AppError } from '@weir/kernel';
 import { PageArgs, pageOf, pageRequest, parseInput, type Connection, type PageRequest } from '@weir/platform/graphql';
 import { CurrentPrincipal } from '@weir/platform/http';
 import { z } from 'zod';
-import { searchText } from '../texts.ts';
+import { searchText, tagText } from '../texts.ts';
 import { modelNameSchema, type ModelVersion } from '../versions/model-version.ts';
 import type { ModelExample, ModelMetric } from '../versions/package-metadata.ts';
 import { VersionsService } from '../versions/versions.service.ts';
@@ -24,8 +24,12 @@ class ModelsArgs extends PageArgs {
 
   @Field(() => taskValues, { nullable: true, description: 'Only models for this task.' })
   task?: Task | null;
+
+  @Field(() => [String], { nullable: true, description: 'Only models that have every one of these tags; at most 20.' })
+  tags?: string[] | null;
 }
 
+const tagsSchema = z.array(tagText).max(20);
 const versionCursor = z.tuple([z.iso.datetime(), z.string().regex(/^[\w-]{1,64}$/)]);
 
 @Resolver(() => ModelType)
@@ -42,7 +46,8 @@ export class ModelsResolver {
   async models(@CurrentPrincipal() principal: Principal, @Args() args: ModelsArgs): Promise<Connection<ModelView>> {
     const page = checked(pageRequest(args), z.tuple([modelNameSchema]));
     const search = args.search === null || args.search === undefined ? '' : parseInput(searchText, args.search, 'search');
-    const filter = { search: search === '' ? null : search, task: args.task ?? null };
+    const tags = parseInput(tagsSchema, args.tags ?? [], 'tags');
+    const filter = { search: search === '' ? null : search, task: args.task ?? null, tags };
     return pageOf(await this.#models.list(principal, filter, page), page, (model) => model.name);
   }
 

@@ -51,16 +51,19 @@ export interface ModelFilter {
   /** Stands in the name, the name for people, the description, or is a tag. */
   readonly search: string | null;
   readonly task: Task | null;
+  /** It has every one of these; empty asks for none. */
+  readonly tags: readonly string[];
 }
 
 /** Models that the transaction's tenant may see, by name. */
 export async function listModels(tx: RegistryTransaction, filter: ModelFilter, page: PageRequest): Promise<ModelView[]> {
-  const { search, task } = filter;
+  const { search, task, tags } = filter;
   const contains = { contains: search === null ? '' : search.replaceAll(/[\\%_]/g, '\\$&'), mode: 'insensitive' } as const;
   const rows = await tx.modelRow.findMany({
     where: {
       name: { gt: page.after?.[0] ?? '' },
       ...(task === null ? {} : { task }),
+      ...(tags.length === 0 ? {} : { tags: { hasEvery: [...tags] } }),
       ...(search === null
         ? {}
         : { OR: [{ name: contains }, { displayName: contains }, { description: contains }, { tags: { has: search.toLowerCase() } }] }),

@@ -1,37 +1,28 @@
-import { taskSchema, type PackageFile } from '@weir/contracts';
+import { weirFileSchema, type PackageFile } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
+import { parseInferenceRequest } from '@weir/open-inference';
 import { z } from 'zod';
 import { displayText, licenceText, paragraphText, tagText } from '../texts.ts';
 
 const MAX_METADATA_BYTES = 4 * 1_048_576;
-/** An example picture larger than this is not shown. */
+/** An example file larger than this is not shown. */
 const MAX_EXAMPLE_BYTES = 65_536;
 const MAX_LABELS = 100_000;
-const MAX_EXAMPLES = 20;
+const MAX_FEATURES = 1_000;
 
-const metricSchema = z.looseObject({
-  name: z.string().min(1).max(100),
-  value: z.number(),
-  dataset: z.string().max(200).optional(),
-  split: z.string().max(200).optional(),
-  n: z.number().int().nonnegative().optional(),
-});
+/** A record of an example: features by name. */
+export const exampleRecordSchema = z
+  .record(z.string().max(200), z.union([z.string().max(1_000), z.number(), z.boolean(), z.null()]))
+  .refine((record) => Object.keys(record).length <= MAX_FEATURES);
 
-const exampleSchema = z.looseObject({
-  input: z.looseObject({ text: z.string().max(10_000).optional(), imageFile: z.string().max(200).optional() }),
-  expected: z.looseObject({ label: z.string().max(200).optional() }).optional(),
-});
-
-const weirFileSchema = z.looseObject({
-  task: taskSchema.optional(),
-  model: z.string().max(200).optional(),
+/** `weir.json` as the catalogue takes it: what people read in it has the bounds that texts of the catalogue have. */
+const publishedWeirFileSchema = weirFileSchema.extend({
   displayName: displayText.optional(),
   description: paragraphText.optional(),
   licence: licenceText.optional(),
   tags: z.array(tagText).max(20).optional(),
-  metrics: z.array(metricSchema).max(50).optional(),
-  examples: z.array(exampleSchema).max(MAX_EXAMPLES).optional(),
 });
+type PublishedWeirFile = z.infer<typeof publishedWeirFileSchema>;
 
 const configFileSchema = z.looseObject({ id2label: z.record(z.string().regex(/^\d{1,6}$/), z.string().max(200)).optional() });
 
@@ -45,17 +36,25 @@ export interface ModelMetric {
   readonly items: number | null;
 }
 
-/** An input to try, and what to expect. */
+/** An input to try, and what to expect: one of the inputs, null when its file is too large to show. */
 export interface ModelExample {
   readonly text: string | null;
   /** A PNG, JPEG or WebP file. */
   readonly imageBase64: string | null;
+  /** A WAV file. */
+  readonly audioBase64: string | null;
+  /** Features by name. */
+  readonly record: Readonly<z.infer<typeof exampleRecordSchema>> | null;
+  readonly user: string | null;
+  readonly seed: number | null;
+  /** An Open Inference Protocol request of raw tensors. */
+  readonly requestJson: string | null;
   readonly expectedLabel: string | null;
 }
 
 /** What a package says of itself: `weir.json` and `config.json`. */
 export interface PackageMetadata {
-  readonly weir: z.infer<typeof weirFileSchema>;
+  readonly weir: PublishedWeirFile;
   readonly labels: readonly string[];
   readonly metrics: readonly ModelMetric[];
   readonly examples: readonly ModelExample[];
@@ -66,7 +65,7 @@ export type ReadSmallFile = (sha256: string, maxBytes: number) => Promise<Buffer
 
 /** @throws request.invalid on the file that is wrong, naming the field in it */
 export async function readPackageMetadata(files: readonly PackageFile[], readSmall: ReadSmallFile): Promise<PackageMetadata> {
-  const weir = (await parsed(files, 'weir.json', weirFileSchema, readSmall)) ?? {};
+  const weir = (await parsed(files, 'weir.json', publishedWeirFileSchema, readSmall)) ?? {};
   const config = (await parsed(files, 'config.json', configFileSchema, readSmall)) ?? {};
   return {
     weir,
@@ -118,20 +117,49 @@ function labelsOf(id2label: Readonly<Record<string, string>>): string[] {
 
 async function examplesOf(
   files: readonly PackageFile[],
-  examples: readonly z.infer<typeof exampleSchema>[],
+  examples: NonNullable<PublishedWeirFile['examples']>,
   readSmall: ReadSmallFile,
 ): Promise<ModelExample[]> {
+  const read = async (path: string | undefined): Promise<Buffer | null> => {
+    const file = path === undefined ? undefined : files.find((candidate) => candidate.path === path);
+    return file === undefined ? null : readSmall(file.sha256, MAX_EXAMPLE_BYTES);
+  };
   return Promise.all(
-    examples.map(async ({ input, expected }) => {
-      const picture = files.find((file) => file.path === input.imageFile);
-      const bytes = picture === undefined ? null : await readSmall(picture.sha256, MAX_EXAMPLE_BYTES);
-      return {
-        text: input.text === undefined ? null : storable(input.text),
-        imageBase64: bytes?.toString('base64') ?? null,
-        expectedLabel: expected?.label === undefined ? null : storable(expected.label),
-      };
-    }),
+    examples.map(async ({ input, expected }, index) => ({
+      text: input.text === undefined ? null : storable(input.text),
+      imageBase64: (await read(input.imageFile))?.toString('base64') ?? null,
+      audioBase64: (await read(input.audioFile))?.toString('base64') ?? null,
+      record: input.record === undefined ? null : recordOf(files, input.record, `examples.${index}.input.record`),
+      user: input.user === undefined ? null : storable(input.user),
+      seed: input.seed ?? null,
+      requestJson: requestOf(files, input.requestFile, await read(input.requestFile)),
+      expectedLabel: expected?.label === undefined ? null : storable(expected.label),
+    })),
   );
+}
+
+function recordOf(files: readonly PackageFile[], record: unknown, field: string): NonNullable<ModelExample['record']> {
+  const { success, data } = exampleRecordSchema.safeParse(record);
+  if (!success)
+    throw invalid(
+      files,
+      'weir.json',
+      `is not valid at ${field}: a record is up to ${MAX_FEATURES} texts, numbers, booleans or nulls by name`,
+    );
+  return Object.fromEntries(
+    Object.entries(data).map(([name, value]) => [storable(name), typeof value === 'string' ? storable(value) : value]),
+  );
+}
+
+function requestOf(files: readonly PackageFile[], path: string | undefined, content: Buffer | null): string | null {
+  if (path === undefined || content === null) return null;
+  const text = content.toString('utf8');
+  try {
+    parseInferenceRequest(JSON.parse(text));
+  } catch {
+    throw invalid(files, path, 'is not a request of the Open Inference Protocol in JSON');
+  }
+  return storable(text);
 }
 
 /** PostgreSQL keeps no zero characters and no halves of characters. */

@@ -1,7 +1,11 @@
+import type { Task, WeirFile } from '@weir/contracts';
 import { describe, expect, it } from 'vitest';
 import { assertFilesForTask, assertPackagePaths, packageDigest } from './version-package.ts';
 
 const files = (...paths: string[]) => paths.map((path) => ({ path, sha256: path.length.toString(16).padStart(64, '0') }));
+
+const AGE = { kind: 'number', name: 'age', mean: 40, deviation: 10 } as const;
+const READING = { detector: 'find.onnx', recogniser: 'read.onnx', characters: 'letters.txt', longestEdgePixels: 960 };
 
 describe('a package', () => {
   it('has the same digest in whatever order its files are listed, and another when a path or content differs', () => {
@@ -32,24 +36,26 @@ describe('a package', () => {
     expect(() => assertPackagePaths(files('weir.json', 'onnx/model.onnx', 'onnx/model.onnx_data', 'examples/a-1.png'))).not.toThrow();
   });
 
-  it('must hold what its task needs, and the missing file is named', () => {
-    const message = (task: Parameters<typeof assertFilesForTask>[0], paths: string[], model?: string) => {
-      try {
-        assertFilesForTask(task, files(...paths), model);
-        return 'complete';
-      } catch (error) {
-        return (error as Error).message;
-      }
-    };
-    expect(message('tensors', ['model.onnx'])).toBe('complete');
-    expect(message('tensors', ['weights.bin'])).toBe('input.files: a model for tensors needs onnx/model.onnx.');
-    expect(message('tensors', ['net.onnx'], 'net.onnx')).toBe('complete');
-    expect(message('tensors', ['model.onnx'], 'net.onnx')).toBe('input.files: a model for tensors needs net.onnx.');
-    expect(message('text-classification', ['model.onnx', 'config.json', 'tokenizer.json'])).toBe(
-      'input.files: a model for text-classification needs tokenizer_config.json.',
-    );
-    expect(message('image-classification', ['onnx/model.onnx', 'config.json'])).toBe(
-      'input.files: a model for image-classification needs preprocessor_config.json.',
-    );
+  it.each<[Task, string[], WeirFile, string]>([
+    ['tensors', ['model.onnx'], {}, 'complete'],
+    ['tensors', ['weights.bin'], {}, 'onnx/model.onnx'],
+    ['tensors', ['net.onnx'], { model: 'net.onnx' }, 'complete'],
+    ['tensors', ['model.onnx'], { model: 'net.onnx' }, 'net.onnx'],
+    ['text-classification', ['model.onnx', 'config.json', 'tokenizer.json'], {}, 'tokenizer_config.json'],
+    ['image-classification', ['onnx/model.onnx', 'config.json'], {}, 'preprocessor_config.json'],
+    ['tabular-regression', ['model.onnx'], {}, 'weir.json with the section tabular'],
+    ['tabular-regression', ['model.onnx', 'weir.json'], { tabular: { features: [AGE] } }, 'complete'],
+    ['recommendation', ['model.onnx', 'users.json'], { recommendation: { users: 'users.json', items: 'items.json' } }, 'items.json'],
+    ['image-to-text', ['find.onnx', 'read.onnx'], { reading: READING }, 'letters.txt'],
+    ['image-to-text', ['find.onnx', 'letters.txt'], { reading: READING }, 'read.onnx'],
+    ['image-to-text', ['find.onnx', 'read.onnx', 'letters.txt'], { reading: READING }, 'complete'],
+  ])('for %s must hold what the task needs (%j, weir.json %j: %s)', (task, paths, weir, needed) => {
+    let message = 'complete';
+    try {
+      assertFilesForTask(task, files(...paths), weir);
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    expect(message).toBe(needed === 'complete' ? needed : `input.files: a model for ${task} needs ${needed}.`);
   });
 });

@@ -1,18 +1,34 @@
 import { createHash } from 'node:crypto';
-import type { PackageFile, Task } from '@weir/contracts';
+import { MODEL_FILES, type PackageFile, type Task, type WeirFile } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
 
 const PART = /^[\w.-]{1,100}$/;
 const MAX_PATH_LENGTH = 200;
 
-/** Where the network itself may stand, when `weir.json` does not say. */
-const MODEL_FILES = ['onnx/model.onnx', 'model.onnx', 'onnx/model_quantized.onnx', 'onnx/model_fp16.onnx'];
-
 /** What a worker needs beside the network to do a task. */
 const FILES_OF_TASK: Readonly<Record<Task, readonly string[]>> = {
   'image-classification': ['config.json', 'preprocessor_config.json'],
+  'object-detection': ['config.json', 'preprocessor_config.json'],
+  'image-to-text': [],
   'text-classification': ['config.json', 'tokenizer.json', 'tokenizer_config.json'],
+  'token-classification': ['config.json', 'tokenizer.json', 'tokenizer_config.json'],
+  'feature-extraction': ['tokenizer.json', 'tokenizer_config.json'],
+  'tabular-classification': [],
+  'tabular-regression': [],
+  recommendation: [],
+  'image-generation': [],
+  'voice-activity-detection': [],
   tensors: [],
+};
+
+/** The section of `weir.json` without which a task cannot be done: no other file says the same. */
+const SECTION_OF_TASK: Partial<Record<Task, 'reading' | 'tabular' | 'recommendation' | 'generation' | 'audio'>> = {
+  'image-to-text': 'reading',
+  'tabular-classification': 'tabular',
+  'tabular-regression': 'tabular',
+  recommendation: 'recommendation',
+  'image-generation': 'generation',
+  'voice-activity-detection': 'audio',
 };
 
 /** SHA-256 over the sorted `path sha256` lines: two packages are the same when their digests are. */
@@ -55,14 +71,26 @@ export function assertPackagePaths(files: readonly Pick<PackageFile, 'path'>[]):
 /**
  * Checks that a package has what its task needs.
  *
- * @param modelFile the network that `weir.json` names, or undefined
- * @throws request.invalid on `input.files`, naming the file that is missing
+ * @param weir what `weir.json` says; empty when there is none
+ * @throws request.invalid on `input.files`, naming the file that is missing, or the section of `weir.json`
  */
-export function assertFilesForTask(task: Task, files: readonly Pick<PackageFile, 'path'>[], modelFile: string | undefined): void {
+export function assertFilesForTask(task: Task, files: readonly Pick<PackageFile, 'path'>[], weir: WeirFile): void {
   const paths = new Set(files.map((file) => file.path));
   const missing = (what: string): AppError =>
     new AppError('request.invalid', { field: 'input.files', message: `input.files: a model for ${task} needs ${what}.` });
-  if (modelFile === undefined ? !MODEL_FILES.some((path) => paths.has(path)) : !paths.has(modelFile))
-    throw missing(modelFile ?? MODEL_FILES[0] ?? 'a network');
-  for (const path of FILES_OF_TASK[task]) if (!paths.has(path)) throw missing(path);
+  const section = SECTION_OF_TASK[task];
+  if (section !== undefined && weir[section] === undefined) throw missing(`weir.json with the section ${section}`);
+  for (const path of [...networksOf(task, paths, weir), ...FILES_OF_TASK[task], ...filesNamedIn(weir)])
+    if (!paths.has(path)) throw missing(path);
+}
+
+/** The networks that the package must hold: those that `weir.json` names, else one at a usual place. */
+function networksOf(task: Task, paths: ReadonlySet<string>, weir: WeirFile): readonly string[] {
+  if (task === 'image-to-text' && weir.reading !== undefined) return [weir.reading.detector, weir.reading.recogniser];
+  return [weir.model ?? MODEL_FILES.find((path) => paths.has(path)) ?? MODEL_FILES[0]];
+}
+
+/** What else `weir.json` names. Examples may lack: they are shown, not run. */
+function filesNamedIn({ recommendation, reading }: WeirFile): readonly string[] {
+  return [recommendation?.users, recommendation?.items, recommendation?.seen, reading?.characters].filter((path) => path !== undefined);
 }

@@ -119,7 +119,7 @@ export class VersionsService {
       return { model: known, version: existing };
     }
     const model = this.#describe(principal, input, metadata, known);
-    assertFilesForTask(model.task, input.files, metadata.weir.model);
+    assertFilesForTask(model.task, input.files, metadata.weir);
     const version: NewModelVersion = {
       id: this.#ids.next(),
       modelId: model.id,

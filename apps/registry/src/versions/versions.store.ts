@@ -3,7 +3,7 @@ import type { PageRequest } from '@weir/platform/graphql';
 import { z } from 'zod';
 import type { RegistryTransaction } from '../registry-database.ts';
 import type { ModelVersion, NewModelVersion } from './model-version.ts';
-import type { ModelExample, ModelMetric } from './package-metadata.ts';
+import { exampleRecordSchema, type ModelExample, type ModelMetric } from './package-metadata.ts';
 
 /** A version as the database has it. */
 export type ModelVersionRow = Omit<ModelVersion, 'sizeBytes' | 'task' | 'metrics' | 'examples'> & {
@@ -22,8 +22,19 @@ const metricsSchema: z.ZodType<ModelMetric[]> = z.array(
     items: z.number().nullable(),
   }),
 );
-const examplesSchema: z.ZodType<ModelExample[]> = z.array(
-  z.object({ text: z.string().nullable(), imageBase64: z.string().nullable(), expectedLabel: z.string().nullable() }),
+/** Null where a version was published before examples had the field. */
+const nullable = <S extends z.ZodType>(schema: S) => schema.nullable().default(null);
+const examplesSchema: z.ZodType<ModelExample[], unknown> = z.array(
+  z.object({
+    text: z.string().nullable(),
+    imageBase64: z.string().nullable(),
+    audioBase64: nullable(z.string()),
+    record: nullable(exampleRecordSchema),
+    user: nullable(z.string()),
+    seed: nullable(z.int()),
+    requestJson: nullable(z.string()),
+    expectedLabel: z.string().nullable(),
+  }),
 );
 
 export function toModelVersion(row: ModelVersionRow): ModelVersion {
