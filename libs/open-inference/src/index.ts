@@ -1,4 +1,6 @@
-export { decodeTensor, DEFAULT_REQUEST_LIMITS, encodeTensor, parseInferenceRequest, type RequestLimits } from './json.ts';
+export { decodeTensor, encodeTensor } from './codec.ts';
+export { DEFAULT_REQUEST_LIMITS, encodeRequest, parseInferenceRequest, readRequest, type RequestLimits } from './request.ts';
+export { encodeResponse, readResponse, type EncodedResponse, type TensorResponse } from './response.ts';
 export { elementCount, formatShape, fromHalfBits, toHalfBits, type BytesElement, type Tensor, type TensorData } from './tensor.ts';
 export * from './processed.ts';
 export * from './types.ts';

@@ -1,6 +1,7 @@
 import { AppError } from '@weir/kernel';
 import { describe, expect, it } from 'vitest';
-import { decodeTensor, encodeTensor, parseInferenceRequest } from './json.ts';
+import { decodeTensor, encodeTensor } from './codec.ts';
+import { parseInferenceRequest } from './request.ts';
 import type { Datatype, RequestTensor } from './types.ts';
 
 function aTensor(over: Partial<Record<keyof RequestTensor, unknown>> = {}): unknown {

@@ -59,7 +59,12 @@ export const PROCESSED_SIGNATURES: Readonly<Record<string, ProcessedSignature | 
   },
   'image-to-text': {
     inputs: [tensor(IMAGE_INPUT, 'BYTES', -1)],
-    outputs: [tensor(TEXT_OUTPUT, 'BYTES', -1, -1), tensor(SCORE_OUTPUT, 'FP32', -1, -1), tensor(POLYGON_OUTPUT, 'FP32', -1, -1, 4, 2), COUNT],
+    outputs: [
+      tensor(TEXT_OUTPUT, 'BYTES', -1, -1),
+      tensor(SCORE_OUTPUT, 'FP32', -1, -1),
+      tensor(POLYGON_OUTPUT, 'FP32', -1, -1, 4, 2),
+      COUNT,
+    ],
     parameters: ['threshold'],
   },
   'token-classification': {
@@ -85,11 +90,7 @@ export const PROCESSED_SIGNATURES: Readonly<Record<string, ProcessedSignature | 
   'voice-activity-detection': {
     // Start and end of each stretch of speech in seconds.
     inputs: [tensor(AUDIO_INPUT, 'BYTES', 1)],
-    outputs: [
-      tensor(PROBABILITY_OUTPUT, 'FP32', -1),
-      tensor(START_OUTPUT, 'FP64', -1),
-      tensor(END_OUTPUT, 'FP64', -1),
-    ],
+    outputs: [tensor(PROBABILITY_OUTPUT, 'FP32', -1), tensor(START_OUTPUT, 'FP64', -1), tensor(END_OUTPUT, 'FP64', -1)],
     parameters: ['threshold', 'sequence_id', 'sequence_start', 'sequence_end'],
   },
 };

@@ -24,10 +24,10 @@ export function isDatatype(value: unknown): value is Datatype {
 export type Parameters = Readonly<Record<string, unknown>>;
 
 /**
- * An input as it travels: `data` in JSON in row-major order, flat or nested as `shape` says; or the bytes of the binary
+ * A tensor as it travels: `data` in JSON in row-major order, flat or nested as `shape` says; or the bytes of the binary
  * extension, little-endian, where each element of `BYTES` stands behind its length (4 bytes).
  */
-export interface RequestTensor {
+export interface EncodedTensor {
   readonly name: string;
   readonly shape: readonly number[];
   readonly datatype: Datatype;
@@ -35,7 +35,10 @@ export interface RequestTensor {
   readonly data: readonly unknown[] | Uint8Array;
 }
 
-/** An output that the caller asks for; without any, all are answered. */
+/** An input as it travels. */
+export type RequestTensor = EncodedTensor;
+
+/** An output that the caller asks for; without any, all are answered. `parameters.binary_data`: as bytes, not in JSON. */
 export interface RequestedOutput {
   readonly name: string;
   readonly parameters?: Parameters;
@@ -44,6 +47,7 @@ export interface RequestedOutput {
 export interface InferenceRequest {
   /** Echoed in the answer. */
   readonly id?: string;
+  /** `binary_data_output`: all outputs as bytes, where an output does not say it itself. */
   readonly parameters?: Parameters;
   readonly inputs: readonly RequestTensor[];
   readonly outputs?: readonly RequestedOutput[];
@@ -101,6 +105,18 @@ export interface ServerMetadata {
 export interface InferenceError {
   readonly error: string;
 }
+
+/** A body as it travels over HTTP, and the headers that say how it is to be read. */
+export interface EncodedMessage {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
+/** Headers of a message, with lower-case names, as Node.js gives them. */
+export type MessageHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
+/** Bytes of the JSON at the beginning of a body; the tensors of the binary extension follow it. */
+export const HEADER_LENGTH_HEADER = 'inference-header-content-length';
 
 /** Carries the code of Weir's error table beside an Open Inference Protocol error. */
 export const ERROR_CODE_HEADER = 'x-weir-error-code';
