@@ -1,5 +1,8 @@
 import { AppError } from '@weir/kernel';
-import { LABEL_OUTPUT, SCORE_OUTPUT, type Tensor } from '@weir/open-inference';
+import { LABEL_OUTPUT, SCORE_OUTPUT, type Parameters, type Tensor } from '@weir/open-inference';
+import type { OutputNumbers } from './prepared-run.ts';
+import { wholeNumberParameter } from './processed-input.ts';
+import type { Signature } from './signature.ts';
 
 /** How the numbers that a classifier gives become labels with scores. */
 export interface ClassNames {
@@ -9,44 +12,75 @@ export interface ClassNames {
   readonly isMultiLabel: boolean;
 }
 
-/** Scores of one item from its logits; softmax adds up to 1. */
-export function scoresOf(logits: ArrayLike<number>, isMultiLabel: boolean): Float64Array {
-  const scores = Float64Array.from(logits);
+/** The score of each class of one item, in the model's order. */
+export type Scores = ArrayLike<number>;
+
+/** Most labels in an answer, unless the request's parameter `top_k` asks for another number. */
+const DEFAULT_TOP_LABELS = 10;
+const MAX_TOP_LABELS = 1_000;
+
+/**
+ * How many labels the request asks for.
+ *
+ * @throws model.input_invalid when `top_k` is not a whole number that is allowed
+ */
+export function topLabels(parameters: Parameters): number {
+  return wholeNumberParameter(parameters, 'top_k', { minimum: 1, maximum: MAX_TOP_LABELS, byDefault: DEFAULT_TOP_LABELS });
+}
+
+/**
+ * The output of a classifier that holds its logits: `logits`, or the only one.
+ *
+ * @throws model.package_invalid when there is none of numbers
+ */
+export function logitsOutput(signature: Signature): string {
+  const output =
+    signature.outputs.find((candidate) => candidate.name === 'logits') ??
+    (signature.outputs.length === 1 ? signature.outputs[0] : undefined);
+  if (output === undefined || (output.datatype !== 'FP32' && output.datatype !== 'FP16'))
+    throw new AppError('model.package_invalid', { message: 'A classifier needs the output "logits" in FP32 or FP16.' });
+  return output.name;
+}
+
+/** The scores of each row of `logits [rows, classes]`: softmax, which adds up to 1, or sigmoid of each. */
+export function scoresOf({ data, dims }: OutputNumbers, isMultiLabel: boolean): Scores[] {
+  const [rows = 0, classes = 0] = dims;
+  return Array.from({ length: rows }, (_, row) => rowScores(data, row * classes, classes, isMultiLabel));
+}
+
+function rowScores(logits: ArrayLike<number>, offset: number, classes: number, isMultiLabel: boolean): Scores {
+  const scores = Float64Array.from({ length: classes }, (_, index) => logits[offset + index] ?? 0);
   if (isMultiLabel) return scores.map((logit) => 1 / (1 + Math.exp(-logit)));
   let greatest = -Infinity;
   for (const logit of scores) greatest = Math.max(greatest, logit);
   let sum = 0;
-  for (let i = 0; i < scores.length; i++) {
-    scores[i] = Math.exp((scores[i] ?? 0) - greatest);
-    sum += scores[i] ?? 0;
+  for (let i = 0; i < classes; i++) {
+    const power = Math.exp((scores[i] ?? 0) - greatest);
+    scores[i] = power;
+    sum += power;
   }
   return scores.map((score) => score / sum);
 }
 
 /**
- * The answer of a classification: `label` and `score`, both [items, kept], best first.
+ * The answer of a classification: `label` and `score`, both `[items, kept]`, best first.
  *
- * @param logits `[items, classes]` in row-major order
- * @throws model.failed when the model gave no numbers
+ * @param items scores of each item, all of the same number of classes
+ * @param keep most labels of an item
  */
-export function classificationOutputs(logits: ArrayLike<number>, items: number, names: ClassNames, keep: number): Tensor[] {
-  const classes = logits.length / items;
-  const kept = Math.min(keep, classes);
-  const labels: string[] = [];
-  const scores = new Float32Array(items * kept);
-  for (let item = 0; item < items; item++) {
-    const row = scoresOf(Array.prototype.slice.call(logits, item * classes, (item + 1) * classes), names.isMultiLabel);
-    const order = Array.from(row.keys()).sort((a, b) => (row[b] ?? 0) - (row[a] ?? 0) || a - b);
-    for (let rank = 0; rank < kept; rank++) {
-      const index = order[rank] ?? 0;
-      const score = row[index] ?? Number.NaN;
-      if (!Number.isFinite(score)) throw new AppError('model.failed', { message: 'The model gave no numbers for this input.' });
-      labels.push(names.labels[index] ?? `LABEL_${index}`);
-      scores[item * kept + rank] = score;
+export function classificationOutputs(items: readonly Scores[], labels: readonly string[], keep: number): Tensor[] {
+  const kept = Math.min(keep, items[0]?.length ?? 0);
+  const names: string[] = [];
+  const scores = new Float32Array(items.length * kept);
+  for (const [item, row] of items.entries()) {
+    const order = Array.from({ length: row.length }, (_, index) => index).sort((a, b) => (row[b] ?? 0) - (row[a] ?? 0) || a - b);
+    for (const [rank, index] of order.slice(0, kept).entries()) {
+      names.push(labels[index] ?? `LABEL_${index}`);
+      scores[item * kept + rank] = row[index] ?? 0;
     }
   }
   return [
-    { name: LABEL_OUTPUT, datatype: 'BYTES', shape: [items, kept], data: labels },
-    { name: SCORE_OUTPUT, datatype: 'FP32', shape: [items, kept], data: scores },
+    { name: LABEL_OUTPUT, datatype: 'BYTES', shape: [items.length, kept], data: names },
+    { name: SCORE_OUTPUT, datatype: 'FP32', shape: [items.length, kept], data: scores },
   ];
 }

@@ -36,6 +36,17 @@ export interface Signature {
   readonly outputs: readonly SignatureTensor[];
 }
 
+/**
+ * The signature of a network that the package has.
+ *
+ * @throws model.package_invalid when it has no network of this role
+ */
+export function signatureOfRole(signatures: ReadonlyMap<string, Signature>, role: string): Signature {
+  const signature = signatures.get(role);
+  if (signature === undefined) throw new AppError('model.package_invalid', { message: `The package has no network "${role}".` });
+  return signature;
+}
+
 /** @throws model.package_invalid when an input has a type that the platform does not carry; outputs of such types are left out */
 export function signatureOf(loaded: LoadedSignature): Signature {
   const inputs = loaded.inputs.map((info) => {

@@ -25,10 +25,17 @@ export interface RunItem {
   readonly length?: number;
 }
 
-/** A version as tasks see it: what its package says, and the signature of each of its networks by role. */
+/** A version as tasks see it: what its package says, the signature of each of its networks by role, and what its task made of them. */
 export interface TaskVersion {
   readonly modelPackage: ModelPackage;
   readonly signatures: ReadonlyMap<string, Signature>;
+  /** Answers calls with processed inputs; null for a model that takes raw tensors alone. */
+  readonly prepared: PreparedTask | null;
+}
+
+/** A task with all that it needs for the calls of one loaded version: its tokenizer, its list of items. */
+export interface PreparedTask {
+  infer(call: TaskCall): Promise<TaskAnswer>;
 }
 
 /** What a request asks for, with its inputs as they came. */

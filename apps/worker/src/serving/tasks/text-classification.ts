@@ -1,23 +1,43 @@
 import { AppError } from '@weir/kernel';
-import { decodeTensor, type RequestTensor } from '@weir/open-inference';
-import { classify, itemsOf } from './classifier.ts';
+import { MODEL } from '../model-package/model-package.ts';
+import { classificationOutputs, logitsOutput, scoresOf, topLabels } from './classification.ts';
+import { numbersOf, runPrepared } from './prepared-run.ts';
+import { textsOf } from './processed-input.ts';
+import { signatureOfRole } from './signature.ts';
+import { defineTask } from './task-definition.ts';
 import type { TaskAnswer, TaskCall } from './task.ts';
+import { assertTakesText, textItem } from './text-run.ts';
+import { readTextTokenizer, type TextTokenizer } from './tokenization.ts';
 
-/**
- * Classifies sentences: tokens are made in the thread of the models, so that long texts do not hold up other callers.
- *
- * @throws model.input_invalid naming the text that is too long
- */
-export async function classifyTexts(call: TaskCall, input: RequestTensor): Promise<TaskAnswer> {
-  const texts = itemsOf(decodeTensor(input, 'inputs[0]'), call.limits.maxItems);
-  for (const [index, text] of texts.entries()) {
-    if (text.length > call.limits.maxTextCharacters) {
-      throw new AppError('model.input_invalid', {
-        field: `inputs[0].data[${index}]`,
-        message: `text ${index} has ${text.length} characters, at most ${call.limits.maxTextCharacters} are allowed`,
-      });
-    }
-  }
-  const { outputs, result } = await classify(call, { kind: 'texts', texts }, texts.length);
-  return { outputs, usage: { inputs: texts.length, 'input-tokens': result.tokens } };
+/** Texts in, labels with scores out. */
+export const textClassification = defineTask({
+  assertFits: (_, signatures) => {
+    const signature = signatureOfRole(signatures, MODEL);
+    assertTakesText(signature);
+    logitsOutput(signature);
+  },
+  prepare: ({ text }) => {
+    if (text === null) throw new AppError('model.package_invalid');
+    return readTextTokenizer(text);
+  },
+  infer: classifyTexts,
+});
+
+async function classifyTexts(call: TaskCall, tokenizer: TextTokenizer): Promise<TaskAnswer> {
+  const { modelPackage, signatures } = call.version;
+  const keep = topLabels(call.request.parameters);
+  const texts = textsOf(call);
+  const signature = signatureOfRole(signatures, MODEL);
+  const output = logitsOutput(signature);
+  const encoded = texts.map((text) => tokenizer.encode(text));
+  const scores = await Promise.all(
+    encoded.map(async (ids) => {
+      const [logits] = await runPrepared(call, textItem(signature, ids, [output]));
+      return scoresOf(numbersOf(logits, [1, null]), modelPackage.isMultiLabel);
+    }),
+  );
+  return {
+    outputs: classificationOutputs(scores.flat(), modelPackage.labels, keep),
+    usage: { inputs: texts.length, 'input-tokens': encoded.reduce((sum, ids) => sum + ids.length, 0) },
+  };
 }

@@ -1,50 +1,40 @@
+import { readFile } from 'node:fs/promises';
 import { Tokenizer } from '@huggingface/tokenizers';
+import type { TextPreparation } from '../model-package/text-preparation.ts';
+import { invalidFile } from '../model-package/package-files.ts';
 
-// Runs in the thread of the models: imports nothing of the platform.
-
-/** Sentences as the tensors of a text model: each `[texts, tokens]`, padded on the right. */
-export interface TokenBatch {
-  readonly rows: number;
-  readonly columns: number;
-  readonly inputIds: BigInt64Array;
-  readonly attentionMask: BigInt64Array;
-  /** Tokens that stand for text, special ones included, padding not. */
-  readonly tokens: number;
-}
-
+/** Makes texts into the token ids of one model. */
 export interface TextTokenizer {
-  encode(texts: readonly string[]): TokenBatch;
+  /** Token ids of a text, at most `maxTokens`: what is longer loses its end, never its special tokens. */
+  encode(text: string): readonly number[];
 }
 
-/**
- * @param maxTokens longest row, special tokens included; what is longer loses its end, never its special tokens
- * @throws when `tokenizer` is not a tokenizer that the library knows
- */
-export function createTextTokenizer(tokenizer: object, config: object, maxTokens: number, padTokenId: number): TextTokenizer {
-  const encoder = new Tokenizer(tokenizer, config);
-  const idsOf = (text: string): number[] => {
-    const ids = encoder.encode(text).ids;
-    if (ids.length <= maxTokens) return ids;
-    const bare = encoder.encode(text, { add_special_tokens: false }).ids;
-    const specials = ids.length - bare.length;
-    const before = leadingSpecials(ids, bare, specials);
-    const kept = Math.max(0, maxTokens - specials);
-    return [...ids.slice(0, before), ...bare.slice(0, kept), ...ids.slice(before + bare.length)];
-  };
+/** @throws model.package_invalid when `tokenizer.json` is not a tokenizer that the library knows */
+export async function readTextTokenizer({ tokenizerFile, tokenizerConfigFile, maxTokens }: TextPreparation): Promise<TextTokenizer> {
+  const tokenizer = await jsonObject(tokenizerFile);
+  const config = tokenizerConfigFile === null ? {} : await jsonObject(tokenizerConfigFile);
+  try {
+    return createTextTokenizer(new Tokenizer(tokenizer, config), maxTokens);
+  } catch (error) {
+    throw invalidFile('tokenizer.json', `is not a tokenizer that is known here: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+async function jsonObject(file: string): Promise<object> {
+  const content: unknown = JSON.parse(await readFile(file, 'utf8'));
+  return typeof content === 'object' && content !== null ? content : {};
+}
+
+function createTextTokenizer(encoder: Tokenizer, maxTokens: number): TextTokenizer {
   return {
-    encode: (texts) => {
-      const encoded = texts.map(idsOf);
-      const rows = encoded.length;
-      const columns = encoded.reduce((longest, ids) => Math.max(longest, ids.length), 1);
-      const inputIds = new BigInt64Array(rows * columns).fill(BigInt(padTokenId));
-      const attentionMask = new BigInt64Array(rows * columns);
-      let tokens = 0;
-      for (const [row, ids] of encoded.entries()) {
-        for (const [column, id] of ids.entries()) inputIds[row * columns + column] = BigInt(id);
-        attentionMask.fill(1n, row * columns, row * columns + ids.length);
-        tokens += ids.length;
-      }
-      return { rows, columns, inputIds, attentionMask, tokens };
+    encode: (text) => {
+      const ids = encoder.encode(text).ids;
+      if (ids.length <= maxTokens) return ids;
+      const bare = encoder.encode(text, { add_special_tokens: false }).ids;
+      const specials = ids.length - bare.length;
+      const before = leadingSpecials(ids, bare, specials);
+      const kept = Math.max(0, maxTokens - specials);
+      return [...ids.slice(0, before), ...bare.slice(0, kept), ...ids.slice(before + bare.length)];
     },
   };
 }

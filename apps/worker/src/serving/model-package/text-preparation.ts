@@ -1,0 +1,67 @@
+import { z } from 'zod';
+import type { ModelConfig } from './model-config.ts';
+import { pathOf, readJson, type PackageFiles } from './package-files.ts';
+
+/** How texts become tokens, from `tokenizer.json`, `tokenizer_config.json` and `config.json`. */
+export interface TextPreparation {
+  /** Absolute path of `tokenizer.json`. */
+  readonly tokenizerFile: string;
+  /** Absolute path of `tokenizer_config.json`; null where the package has none. */
+  readonly tokenizerConfigFile: string | null;
+  /** Tokens that the model can read at once, special ones included. */
+  readonly maxTokens: number;
+  /** Fills `input_ids` where the mask is 0. */
+  readonly padTokenId: number;
+}
+
+const DEFAULT_MAX_TOKENS = 512;
+
+const tokenizerConfigSchema = z.looseObject({
+  model_max_length: z.number().positive().nullish(),
+  pad_token: z.union([z.string(), z.looseObject({ content: z.string() })]).nullish(),
+});
+
+const tokenizerSchema = z.looseObject({
+  added_tokens: z.array(z.looseObject({ id: z.number().int().nonnegative(), content: z.string() })).default([]),
+});
+
+/** sentence-transformers' own limit, which is often below the network's. */
+const sentenceConfigSchema = z.looseObject({ max_seq_length: z.number().int().positive().nullish() });
+
+/** Count positions from the padding token on: two places fewer than `max_position_embeddings` says are for text. */
+const POSITIONS_FROM_PADDING: ReadonlySet<string> = new Set([
+  'roberta',
+  'xlm-roberta',
+  'xlm-roberta-xl',
+  'camembert',
+  'mpnet',
+  'data2vec-text',
+]);
+
+/** @throws model.package_invalid when `tokenizer.json` is missing, or one of the files is not valid */
+export async function readTextPreparation(files: PackageFiles, config: ModelConfig): Promise<TextPreparation> {
+  const tokenizerFile = pathOf(files, 'tokenizer.json');
+  const tokenizerConfig = await readJson(files, 'tokenizer_config.json', tokenizerConfigSchema);
+  const sentenceConfig = await readJson(files, 'sentence_bert_config.json', sentenceConfigSchema);
+  const padTokenId = config.pad_token_id ?? (await padTokenOf(files, tokenizerConfig?.pad_token ?? null));
+  const positions = config.max_position_embeddings ?? Infinity;
+  // Exports without a limit write 1e30; then the positions of the network are the limit.
+  const maxTokens = Math.min(
+    tokenizerConfig?.model_max_length ?? Infinity,
+    sentenceConfig?.max_seq_length ?? Infinity,
+    POSITIONS_FROM_PADDING.has(config.model_type ?? '') ? positions - padTokenId - 1 : positions,
+  );
+  return {
+    tokenizerFile,
+    tokenizerConfigFile: tokenizerConfig === null ? null : pathOf(files, 'tokenizer_config.json'),
+    maxTokens: maxTokens >= 1 && maxTokens < 1e6 ? Math.floor(maxTokens) : DEFAULT_MAX_TOKENS,
+    padTokenId,
+  };
+}
+
+/** The id of the padding token by its name; 0 when there is none. */
+async function padTokenOf(files: PackageFiles, padToken: string | { content: string } | null): Promise<number> {
+  const tokenizer = await readJson(files, 'tokenizer.json', tokenizerSchema);
+  const name = typeof padToken === 'string' ? padToken : padToken?.content;
+  return tokenizer?.added_tokens.find(({ content }) => content === (name ?? '[PAD]'))?.id ?? 0;
+}

@@ -1,0 +1,25 @@
+import type { Task } from '@weir/contracts';
+import type { ModelPackage } from '../model-package/model-package.ts';
+import type { LoadedSignature } from '../runtime/messages.ts';
+import { signatureOf } from './signature.ts';
+import type { TaskDefinition } from './task-definition.ts';
+import type { TaskVersion } from './task.ts';
+import { textClassification } from './text-classification.ts';
+
+/** What a worker can do beside raw tensors. */
+const TASKS: Readonly<Partial<Record<Task, TaskDefinition>>> = {
+  'text-classification': textClassification,
+};
+
+/**
+ * Makes a version ready for calls, once its networks are loaded.
+ *
+ * @param loaded what ONNX Runtime says of each network of the package, by role
+ * @throws model.package_invalid when the networks do not fit the task, or a file that the task needs is missing or wrong
+ */
+export async function prepareVersion(modelPackage: ModelPackage, loaded: ReadonlyMap<string, LoadedSignature>): Promise<TaskVersion> {
+  const signatures = new Map([...loaded].map(([role, signature]) => [role, signatureOf(signature)]));
+  const task = TASKS[modelPackage.task];
+  task?.assertFits(modelPackage, signatures);
+  return { modelPackage, signatures, prepared: (await task?.prepare(modelPackage, signatures)) ?? null };
+}
