@@ -1,4 +1,5 @@
-import { AppError, assertNever } from '@weir/kernel';
+import { assertNever } from '@weir/kernel';
+import { notFilled } from './json.ts';
 import { elementCount, formatShape, type BytesElement, type Tensor, type TensorData } from './tensor.ts';
 import type { Datatype } from './types.ts';
 import { invalid, quoted } from './values.ts';
@@ -160,9 +161,7 @@ export function elementsToBytes({ name, datatype, shape, data }: Tensor): Uint8A
   } else if (datatype !== 'BYTES' && data.byteLength === elementCount(shape) * ELEMENT_BYTES[datatype]) {
     return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   }
-  throw new AppError('model.failed', {
-    cause: new Error(`output ${quoted(name)}: ${data.length} elements of ${datatype} do not fill shape ${formatShape(shape)}`),
-  });
+  throw notFilled(name, datatype, shape, data.length);
 }
 
 function joined(elements: readonly BytesElement[]): Uint8Array {

@@ -20,44 +20,6 @@ function errorOf(act: () => unknown): AppError {
 
 const decode = (tensor: unknown) => decodeTensor(parseInferenceRequest({ inputs: [tensor] }).inputs[0]!, 'inputs[0]');
 
-describe('a request that does not have the form of the protocol is refused with the field and what was expected', () => {
-  it.each([
-    ['no object', 5, '', 'the body must be a JSON object, got a number'],
-    ['no inputs', {}, 'inputs', 'inputs must be a non-empty array of tensors, got nothing'],
-    ['empty inputs', { inputs: [] }, 'inputs', 'inputs must be a non-empty array of tensors, got an empty array'],
-    ['an input that is no object', { inputs: [null] }, 'inputs[0]', 'inputs[0] must be a tensor object, got null'],
-    ['a tensor twice', { inputs: [aTensor(), aTensor()] }, 'inputs[1].name', 'input "x" is given twice'],
-    [
-      'a negative size',
-      { inputs: [aTensor({ shape: [-1, 2] })] },
-      'inputs[0].shape[0]',
-      'input "x": shape[0] must be a whole number of at least 0, got -1',
-    ],
-    [
-      'a size in text',
-      { inputs: [aTensor({ shape: ['2'] })] },
-      'inputs[0].shape[0]',
-      'input "x": shape[0] must be a whole number of at least 0, got a string',
-    ],
-    ['data that is no list', { inputs: [aTensor({ data: 'abc' })] }, 'inputs[0].data', 'input "x": data must be an array, got a string'],
-    ['an id that is no text', { id: 7, inputs: [aTensor()] }, 'id', 'id must be a string of at most 256 characters'],
-  ])('%s', (_, body, field, message) => {
-    expect(errorOf(() => parseInferenceRequest(body))).toMatchObject({ code: 'model.input_invalid', field, message });
-  });
-
-  it('an unknown datatype is answered with the list of those that there are', () => {
-    expect(errorOf(() => parseInferenceRequest({ inputs: [aTensor({ datatype: 'FP8' })] })).message).toContain(
-      'must be one of BOOL, UINT8',
-    );
-  });
-
-  it('more elements than are allowed are refused before anything is made of them', () => {
-    expect(
-      errorOf(() => parseInferenceRequest({ inputs: [aTensor({ shape: [9e15, 9e15] })] }, { maxTensors: 2, maxElements: 10 })),
-    ).toMatchObject({ code: 'request.too_large' });
-  });
-});
-
 describe('elements', () => {
   it.each<[Datatype, unknown[], string]>([
     ['FP32', [1, '2'], 'input "x": element 1 must be a number'],
@@ -66,7 +28,16 @@ describe('elements', () => {
     ['INT8', [1, 128], 'a whole number from -128 to 127 (INT8), got 128'],
     ['UINT8', [-1, 0], 'element 0 must be a whole number from 0 to 255'],
     ['INT32', [1.5, 0], 'got 1.5'],
-    ['INT64', [2 ** 53, 0], 'a whole number from'],
+    [
+      'INT64',
+      [2 ** 53, 0],
+      'or the digits of one from -9223372036854775808 to 9223372036854775807 in a string (INT64), got 9007199254740992',
+    ],
+    ['INT64', ['9223372036854775808', 0], 'element 0 must be a whole number'],
+    ['INT64', ['', 0], 'element 0 must be a whole number'],
+    ['INT64', ['0x10', 0], 'element 0 must be a whole number'],
+    ['UINT64', ['-1', 0], 'element 0 must be a whole number'],
+    ['UINT64', [-1, 0], 'element 0 must be a whole number from 0'],
     ['BOOL', [1, true], 'element 0 must be true or false (BOOL), got 1'],
     ['BYTES', ['a', 4], 'element 1 must be a string (BYTES), got 4'],
   ])('%s refuses what is not one, naming the element', (datatype, data, part) => {
@@ -102,6 +73,15 @@ describe('elements', () => {
     expect(roundTrip('BOOL', [true, false]).data).toEqual([true, false]);
     expect(roundTrip('BYTES', ['ä', '']).data).toEqual(['ä', '']);
     expect(roundTrip('UINT32', [4294967295]).data).toEqual([4294967295]);
+  });
+
+  it('an integer beyond 2^53 may come as its digits in a string', () => {
+    expect(decode(aTensor({ datatype: 'INT64', data: ['-9223372036854775808', 5] })).data).toEqual(
+      BigInt64Array.of(-9_223_372_036_854_775_808n, 5n),
+    );
+    expect(decode(aTensor({ datatype: 'UINT64', data: ['18446744073709551615', 5] })).data).toEqual(
+      BigUint64Array.of(18_446_744_073_709_551_615n, 5n),
+    );
   });
 
   it('an integer beyond 2^53 leaves with all its digits', () => {

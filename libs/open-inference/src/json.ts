@@ -141,9 +141,13 @@ function floats<A extends Float32Array | Float64Array>(target: A, flat: readonly
  * The elements of a tensor as they travel in JSON, flat: integers beyond 2^53 with all their digits, bytes in base64
  * (`parameters` then says so).
  *
- * @throws model.failed when they hold what JSON cannot say (NaN, an infinity)
+ * @throws model.failed when they hold what JSON cannot say (NaN, an infinity), or do not fill the shape
  */
-export function elementsToJson({ name, datatype, data }: Tensor): { readonly data: readonly unknown[]; readonly parameters?: Parameters } {
+export function elementsToJson({ name, datatype, shape, data }: Tensor): {
+  readonly data: readonly unknown[];
+  readonly parameters?: Parameters;
+} {
+  if (data.length !== elementCount(shape)) throw notFilled(name, datatype, shape, data.length);
   if (Array.isArray(data)) {
     if (data.every((element) => typeof element === 'string')) return { data };
     return { data: data.map((element) => Buffer.from(element).toString('base64')), parameters: BASE64_PARAMETERS };
@@ -159,6 +163,13 @@ export function elementsToJson({ name, datatype, data }: Tensor): { readonly dat
         });
   }
   return { data: numbers };
+}
+
+/** An output of a model that is not what its shape says. */
+export function notFilled(name: string, datatype: Datatype, shape: readonly number[], length: number): AppError {
+  return new AppError('model.failed', {
+    cause: new Error(`output ${quoted(name)}: ${length} elements of ${datatype} do not fill shape ${formatShape(shape)}`),
+  });
 }
 
 /** TypeScript's library does not know `JSON.rawJSON` yet; Node 24 has it. */
