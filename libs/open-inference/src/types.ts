@@ -124,6 +124,9 @@ export const ERROR_CODE_HEADER = 'x-weir-error-code';
 /** Milliseconds that the caller still waits for the answer; a worker drops what it cannot start before. */
 export const TIMEOUT_HEADER = 'x-weir-timeout-ms';
 
+/** Request header: `interactive` (default) or `batch`, which waits while interactive work does. */
+export const PRIORITY_HEADER = 'x-weir-priority';
+
 /** Request header: the model's public name, which the answer then bears instead of the worker's own id. */
 export const MODEL_NAME_HEADER = 'x-weir-model-name';
 /** Answer header: what the worker counted, as `inputs=1,input-tokens=12`, so that the gateway need not read the body. */

@@ -1,7 +1,8 @@
 import { Catch, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from '../telemetry/index.ts';
-import { errorBody, errorHeaders, fromFrameworkError, httpStatusOf } from './errors.ts';
+import { errorBody, errorHeaders, httpStatusOf } from './error-answers.ts';
+import { fromFrameworkError } from './errors.ts';
 import { requestContext } from './request-context.ts';
 
 /** Answers every error of an HTTP handler from the error table. Resolvers' errors are answered by the GraphQL driver. */

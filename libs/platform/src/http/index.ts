@@ -1,4 +1,5 @@
 export { AppErrorFilter, sendError } from './app-error.filter.ts';
-export { errorBody, errorHeaders, fromFrameworkError, httpStatusOf, type ErrorBody } from './errors.ts';
+export { errorBody, errorHeaders, httpStatusOf, type ErrorBody } from './error-answers.ts';
+export { fromFrameworkError } from './errors.ts';
 export { CurrentPrincipal, requestContext, setRequestContext, type RequestContext } from './request-context.ts';
 export { requestIdOf } from './request-id.ts';

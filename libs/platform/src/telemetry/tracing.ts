@@ -77,3 +77,26 @@ export async function inSpan<T>(
     }
   });
 }
+
+/** Where spans that are written afterwards belong: taken while the work is under way. */
+export type SpanParent = ReturnType<typeof context.active>;
+
+/** The current place in the trace; undefined when nothing is recorded. */
+export function currentSpanParent(): SpanParent | undefined {
+  return isEnabled ? context.active() : undefined;
+}
+
+/** Records a span whose times are known only afterwards, in milliseconds of `performance.now()`. */
+export function recordSpan(
+  name: string,
+  parent: SpanParent | undefined,
+  startMs: number,
+  endMs: number,
+  attributes: Readonly<Record<string, string | number>> = {},
+): void {
+  if (parent === undefined) return;
+  const span = trace
+    .getTracer(TRACER)
+    .startSpan(name, { startTime: performance.timeOrigin + startMs, attributes: { ...attributes } }, parent);
+  span.end(performance.timeOrigin + endMs);
+}

@@ -1,5 +1,5 @@
+import type { ServerResponse } from 'node:http';
 import { AppError } from '@weir/kernel';
-import type { FastifyReply } from 'fastify';
 
 const WHOLE_NUMBER = /^\d{1,9}$/;
 
@@ -15,20 +15,20 @@ export function timeoutMsOf(header: string | string[] | undefined, defaultMs: nu
 }
 
 /** Runs `work` with a signal that is aborted when the time is up (`request.timeout`) or the caller has gone (`request.cancelled`). */
-export async function withDeadline<T>(reply: FastifyReply, timeoutMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function withDeadline<T>(response: ServerResponse, timeoutMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   const timer = setTimeout(
     () => controller.abort(new AppError('request.timeout', { message: `The call took longer than its ${timeoutMs} ms.` })),
     timeoutMs,
   );
   const onClose = (): void => {
-    if (!reply.raw.writableFinished) controller.abort(new AppError('request.cancelled'));
+    if (!response.writableFinished) controller.abort(new AppError('request.cancelled'));
   };
-  reply.raw.once('close', onClose);
+  response.once('close', onClose);
   try {
     return await work(controller.signal);
   } finally {
     clearTimeout(timer);
-    reply.raw.off('close', onClose);
+    response.off('close', onClose);
   }
 }

@@ -1,6 +1,6 @@
 import type { TensorData } from '@weir/open-inference';
 
-// What travels between the process and the thread that runs the models. Plain data: nothing of the platform is loaded in the thread.
+// What travels between the accepting thread and the threads of the models. Plain data: nothing of the platform is loaded there.
 
 /** Element types in ONNX Runtime's words. */
 export type OnnxType =
@@ -21,52 +21,26 @@ export interface OnnxTensorInfo {
   readonly dims: readonly (number | string)[];
 }
 
-export interface TokenizerSource {
-  readonly tokenizerFile: string;
-  readonly tokenizerConfigFile: string;
-  readonly maxTokens: number;
-  readonly padTokenId: number;
-}
-
-export type ThreadRequest =
-  | {
-      readonly kind: 'load';
-      readonly call: number;
-      readonly versionId: string;
-      readonly modelFile: string;
-      readonly intraOpThreads: number;
-      readonly tokenizer: TokenizerSource | null;
-    }
-  | { readonly kind: 'unload'; readonly call: number; readonly versionId: string }
-  | {
-      readonly kind: 'run';
-      readonly call: number;
-      readonly versionId: string;
-      readonly feeds: readonly OnnxTensor[];
-      readonly outputs: readonly string[];
-    }
-  | {
-      readonly kind: 'run-texts';
-      readonly call: number;
-      readonly versionId: string;
-      readonly texts: readonly string[];
-      readonly outputs: readonly string[];
-    };
-
 export interface LoadedSignature {
   readonly inputs: readonly OnnxTensorInfo[];
   readonly outputs: readonly OnnxTensorInfo[];
 }
 
-export interface RunResult {
-  readonly outputs: readonly OnnxTensor[];
-  /** Tokens that the model read, padding not counted; 0 for tensors. */
-  readonly tokens: number;
+/** How a session is made. */
+export interface SessionOptions {
+  /** ONNX Runtime's names, in order of preference. */
+  readonly executionProviders: readonly string[];
+  readonly intraOpThreads: number;
 }
 
+export type ThreadRequest =
+  | { readonly kind: 'load'; readonly file: string; readonly options: SessionOptions }
+  | { readonly kind: 'run'; readonly feeds: readonly OnnxTensor[]; readonly outputs: readonly string[] }
+  | { readonly kind: 'release' };
+
 export type ThreadReply =
-  | { readonly call: number; readonly signature: LoadedSignature }
-  | { readonly call: number; readonly result: RunResult }
-  | { readonly call: number; readonly done: true }
+  | { readonly kind: 'loaded'; readonly signature: LoadedSignature }
+  | { readonly kind: 'ran'; readonly outputs: readonly OnnxTensor[]; readonly ms: number }
+  | { readonly kind: 'released' }
   /** `error` is ONNX Runtime's own text: not for callers before it is scrubbed. */
-  | { readonly call: number; readonly error: string };
+  | { readonly kind: 'failed'; readonly error: string };

@@ -1,0 +1,194 @@
+import { InternalTokenVerifier } from '@weir/access';
+import { AppError, toAppError } from '@weir/kernel';
+import { createLogger, createMetrics, startTracing, type Logger, type Registry, type Tracing } from '@weir/platform/telemetry';
+import type { FastifyInstance } from 'fastify';
+import type { AddressInfo } from 'node:net';
+import { ALIVE_INTERVAL_MS, type FromServing, type PlacedVersion, type ServingSettings, type ToServing } from './control-messages.ts';
+import { servingEdge } from './open-inference/serving-edge.ts';
+import { RunSlots } from './runtime/run-slots.ts';
+import { ServingMetrics } from './serving-metrics.ts';
+import { FlightRecord } from './versions/flight-record.ts';
+import { ServedVersion } from './versions/served-version.ts';
+import { ServedVersions, type ServedEntry } from './versions/served-versions.ts';
+import { VersionStatistics } from './versions/version-statistics.ts';
+
+/** Longest text of an error that travels to the supervisor. */
+const MAX_MESSAGE_LENGTH = 500;
+
+/** One serving process: does what its supervisor says, and answers calls on a port of its own. */
+export class ServingProcess {
+  readonly #settings: ServingSettings;
+  readonly #send: (message: FromServing) => void;
+  readonly #logger: Logger;
+  readonly #registry: Registry;
+  readonly #tracing: Tracing;
+  readonly #metrics: ServingMetrics;
+  readonly #flights: FlightRecord;
+  readonly #slots: RunSlots;
+  readonly #versions = new ServedVersions();
+  readonly #edge: FastifyInstance;
+  readonly #controls = new Map<string, PromiseWithResolvers<void>>();
+  #alive: NodeJS.Timeout | undefined;
+
+  constructor(settings: ServingSettings, send: (message: FromServing) => void) {
+    const service = 'worker';
+    this.#settings = settings;
+    this.#send = send;
+    this.#logger = createLogger({ service, instanceId: settings.instanceId, level: settings.logLevel });
+    this.#registry = createMetrics(service);
+    this.#tracing = startTracing({ service, otlpEndpoint: settings.otlpEndpoint });
+    this.#metrics = new ServingMetrics(this.#registry, () =>
+      this.#versions.all().map(({ served, memoryBytes }) => ({
+        model: served.placed.model,
+        version: served.placed.version,
+        queueLength: served.queueLength,
+        memoryBytes,
+      })),
+    );
+    this.#flights = new FlightRecord(settings.flightFile);
+    this.#slots = new RunSlots(settings.slots);
+    this.#edge = servingEdge({
+      settings,
+      versions: this.#versions,
+      verifier: new InternalTokenVerifier(service, settings.keySet),
+      logger: this.#logger,
+      control: (versionId, what, signal) => this.#control(versionId, what, signal),
+    });
+  }
+
+  async start(): Promise<void> {
+    await this.#edge.listen({ host: this.#settings.host, port: 0 });
+    this.#send({ kind: 'listening', port: (this.#edge.server.address() as AddressInfo).port });
+    this.#alive = setInterval(() => this.#tellAlive(), ALIVE_INTERVAL_MS);
+  }
+
+  /** Does what the supervisor says. Loads go on side by side with everything else. */
+  handle(message: Exclude<ToServing, { kind: 'configure' }>): void {
+    switch (message.kind) {
+      case 'place':
+        this.#place(message.version);
+        return;
+      case 'load':
+        void this.#load(message.versionId);
+        return;
+      case 'unload':
+        void this.#unload(message.versionId);
+        return;
+      case 'refuse':
+        this.#versions.byId(message.versionId)?.served.refuse(new AppError('worker.overloaded', { retryAfterMs: 1_000 }));
+        return;
+      case 'remove':
+        void this.#remove(message.versionId);
+        return;
+      case 'report-metrics':
+        void this.#registry.getMetricsAsJSON().then((metrics) => this.#send({ kind: 'metrics', request: message.request, metrics }));
+        return;
+      case 'drain':
+        void this.drain(message.timeoutMs);
+        return;
+    }
+  }
+
+  /** Lets the calls under way finish, then ends the process. */
+  async drain(timeoutMs: number): Promise<void> {
+    clearInterval(this.#alive);
+    // A run that never ends keeps its thread, and with it `process.exit`, for ever.
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), timeoutMs).unref();
+    await this.#edge.close();
+    await Promise.all(this.#versions.all().map(({ served }) => served.remove()));
+    await this.#tracing.shutdown();
+    this.#flights.close();
+    process.exit(0);
+  }
+
+  #place(placed: PlacedVersion): void {
+    const { settings } = { settings: this.#settings };
+    const { versionId } = placed;
+    const statistics = new VersionStatistics(this.#metrics, placed.model, placed.version);
+    const { queueLength, queueWaitMs, batchMs, maxBatchRows, runLimitMs } = settings;
+    const { maxItems, maxTextCharacters, maxImagePixels, maxAudioSeconds } = settings;
+    const served = new ServedVersion({
+      placed,
+      limits: { queueLength, queueWaitMs, batchMs, maxBatchRows, runLimitMs },
+      taskLimits: { maxItems, maxTextCharacters, maxImagePixels, maxAudioSeconds },
+      slots: this.#slots,
+      intraOpThreads: settings.intraOpThreads,
+      executionProviders: settings.executionProviders,
+      maxInstances: settings.slots,
+      observer: statistics,
+      record: () => this.#flights.began(versionId),
+      onWanted: () => this.#send({ kind: 'wanted', versionId }),
+      onBroken: (reason) => {
+        this.#logger.error({ versionId, reason }, 'this process has to be replaced');
+        this.#send({ kind: 'broken', versionId, reason: reason.slice(0, MAX_MESSAGE_LENGTH) });
+      },
+    });
+    this.#versions.add({ served, statistics, memoryBytes: 0 });
+  }
+
+  async #load(versionId: string): Promise<void> {
+    const entry = this.#versions.byId(versionId);
+    if (entry === undefined) return;
+    const { placed } = entry.served;
+    const startedAtMs = performance.now();
+    try {
+      entry.memoryBytes = entry.served.isInMemory ? entry.memoryBytes : await entry.served.load();
+      this.#metrics.loaded(placed.model, placed.version, 'ready', (performance.now() - startedAtMs) / 1000);
+      this.#send({ kind: 'loaded', versionId, memoryBytes: entry.memoryBytes });
+      this.#settle(versionId, 'load');
+    } catch (thrown) {
+      const error = toAppError(thrown);
+      if (error.kind === 'internal') this.#logger.error({ versionId, err: error.cause ?? error }, 'a version could not be loaded');
+      entry.served.refuse(new AppError('model.not_ready'));
+      this.#metrics.loaded(placed.model, placed.version, 'failed', (performance.now() - startedAtMs) / 1000);
+      this.#send({ kind: 'not-loaded', versionId, code: error.code, message: error.message.slice(0, MAX_MESSAGE_LENGTH) });
+      this.#settle(versionId, 'load', error);
+    }
+  }
+
+  async #unload(versionId: string): Promise<void> {
+    const entry = this.#versions.byId(versionId);
+    if (entry === undefined) return;
+    await entry.served.unload();
+    entry.memoryBytes = 0;
+    this.#send({ kind: 'unloaded', versionId });
+    this.#settle(versionId, 'unload');
+  }
+
+  async #remove(versionId: string): Promise<void> {
+    await this.#versions.remove(versionId)?.served.remove();
+    this.#send({ kind: 'removed', versionId });
+  }
+
+  /** Asks the supervisor on behalf of an operator, and waits until it is done. */
+  async #control(versionId: string, what: 'load' | 'unload', signal: AbortSignal): Promise<void> {
+    const key = `${what} ${versionId}`;
+    let control = this.#controls.get(key);
+    if (control === undefined) {
+      control = Promise.withResolvers();
+      control.promise.catch(() => undefined);
+      this.#controls.set(key, control);
+      this.#send({ kind: 'asked', versionId, what });
+    }
+    const late = Promise.withResolvers<never>();
+    const giveUp = (): void => late.reject(new AppError('request.timeout'));
+    signal.addEventListener('abort', giveUp, { once: true });
+    try {
+      await Promise.race([control.promise, late.promise]);
+    } finally {
+      signal.removeEventListener('abort', giveUp);
+      this.#controls.delete(key);
+    }
+  }
+
+  #settle(versionId: string, what: 'load' | 'unload', error?: AppError): void {
+    const control = this.#controls.get(`${what} ${versionId}`);
+    if (error === undefined) control?.resolve();
+    else control?.reject(error);
+  }
+
+  #tellAlive(): void {
+    const used = ({ served }: ServedEntry) => ({ versionId: served.placed.versionId, idleMs: served.idleMs, isBusy: served.isBusy });
+    this.#send({ kind: 'alive', rssBytes: process.memoryUsage.rss(), versions: this.#versions.all().map(used) });
+  }
+}

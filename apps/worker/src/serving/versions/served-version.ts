@@ -1,0 +1,223 @@
+import { AppError, toAppError } from '@weir/kernel';
+import { readModelPackage, type ModelPackage } from '../model-package/model-package.ts';
+import type { PlacedVersion } from '../control-messages.ts';
+import type { LoadedSignature, OnnxTensor } from '../runtime/messages.ts';
+import { Network, type NetworkLimits, type NetworkObserver, type ProbeItem } from '../runtime/network.ts';
+import { RunRefusedError } from '../runtime/run-refused.ts';
+import type { RunSlots } from '../runtime/run-slots.ts';
+import type { ItemResult, Priority } from '../runtime/waiting-item.ts';
+import { infer } from '../tasks/infer.ts';
+import { prepareVersion } from '../tasks/tasks.ts';
+import type { RunItem, TaskLimits, TaskVersion } from '../tasks/task.ts';
+import { probe } from './batch-probe.ts';
+import { exampleRequests } from './example-request.ts';
+import { privateMemoryBytes } from './process-memory.ts';
+
+/** Longest time that a package's own example may take when the version is loaded. */
+const EXAMPLE_TIMEOUT_MS = 30_000;
+const NOT_READY_RETRY_MS = 1_000;
+
+export interface ServedVersionOptions {
+  readonly placed: PlacedVersion;
+  readonly limits: NetworkLimits;
+  readonly taskLimits: TaskLimits;
+  readonly slots: RunSlots;
+  readonly intraOpThreads: number;
+  readonly executionProviders: readonly string[];
+  /** Most threads that may hold one network. */
+  readonly maxInstances: number;
+  readonly observer: NetworkObserver;
+  /** Notes that the version runs; the returned function that it has ended. */
+  readonly record: () => () => void;
+  /** Asks for the version to be loaded. */
+  readonly onWanted: () => void;
+  /** The process cannot go on with this version. */
+  readonly onBroken: (reason: string) => void;
+}
+
+/** A version that is in memory. */
+interface InMemory {
+  readonly version: TaskVersion;
+  readonly networks: ReadonlyMap<string, Network>;
+}
+
+/** A version that this process takes calls for, whether it is in memory or not. */
+export class ServedVersion {
+  readonly #options: ServedVersionOptions;
+  #inMemory: InMemory | null = null;
+  /** Calls that wait until it is in memory. */
+  #waiting: PromiseWithResolvers<InMemory> | null = null;
+  #underWay = 0;
+  #usedAtMs = performance.now();
+  #isRemoved = false;
+
+  constructor(options: ServedVersionOptions) {
+    this.#options = options;
+  }
+
+  get placed(): PlacedVersion {
+    return this.#options.placed;
+  }
+
+  get isInMemory(): boolean {
+    return this.#inMemory !== null;
+  }
+
+  /** Calls are under way, or wait for it to be loaded. */
+  get isBusy(): boolean {
+    return this.#underWay > 0;
+  }
+
+  /** Milliseconds since its last call. */
+  get idleMs(): number {
+    return performance.now() - this.#usedAtMs;
+  }
+
+  /** Items that wait for a run. */
+  get queueLength(): number {
+    let waiting = 0;
+    for (const network of this.#inMemory?.networks.values() ?? []) waiting += network.waiting;
+    return waiting;
+  }
+
+  /**
+   * Brings it into memory, and runs it once.
+   *
+   * @returns bytes of memory that it took, as far as can be told
+   * @throws model.package_invalid when the files, the task or ONNX Runtime do not fit together
+   */
+  async load(): Promise<number> {
+    const { placed } = this.#options;
+    const before = privateMemoryBytes();
+    const networks = new Map<string, Network>();
+    const ended = this.#options.record();
+    try {
+      const modelPackage = await readModelPackage(placed.directory, placed.files, placed.task);
+      for (const [role, spec] of modelPackage.networks) networks.set(role, await this.#loadNetwork(modelPackage, spec));
+      const signatures = new Map<string, LoadedSignature>([...networks].map(([role, network]) => [role, network.signature]));
+      const version = await prepareVersion(modelPackage, signatures);
+      await this.#warmUp(version, networks);
+      if (this.#isRemoved) throw new AppError('model.not_ready');
+      this.#inMemory = { version, networks };
+    } catch (error) {
+      await Promise.all([...networks.values()].map((network) => network.close()));
+      throw error instanceof RunRefusedError
+        ? new AppError('model.package_invalid', { message: `The model cannot be loaded: ${error.message}` })
+        : error;
+    } finally {
+      ended();
+    }
+    this.#waiting?.resolve(this.#inMemory);
+    this.#waiting = null;
+    return Math.max(0, privateMemoryBytes() - before);
+  }
+
+  /** Refuses the calls that wait for it to be in memory. */
+  refuse(error: unknown): void {
+    this.#waiting?.reject(toAppError(error));
+    this.#waiting = null;
+  }
+
+  /** Frees its memory once its runs have ended; later calls ask for it again. */
+  async unload(): Promise<void> {
+    const inMemory = this.#inMemory;
+    this.#inMemory = null;
+    if (inMemory !== null) await Promise.all([...inMemory.networks.values()].map((network) => network.close()));
+  }
+
+  async remove(): Promise<void> {
+    this.#isRemoved = true;
+    this.refuse(new AppError('model.not_ready', { retryAfterMs: NOT_READY_RETRY_MS }));
+    await this.unload();
+  }
+
+  /**
+   * Does `work` with the version in memory; waits for it when it is not.
+   *
+   * @throws the reason of `signal` when it is aborted while waiting, and what `refuse` was told
+   */
+  async use<T>(signal: AbortSignal, work: (version: TaskVersion) => Promise<T>): Promise<T> {
+    this.#underWay++;
+    try {
+      const inMemory = this.#inMemory ?? (await this.#awaited(signal));
+      return await work(inMemory.version);
+    } finally {
+      this.#underWay--;
+      this.#usedAtMs = performance.now();
+    }
+  }
+
+  /** Runs rows on one of the networks. */
+  async run(item: RunItem, priority: Priority, signal: AbortSignal): Promise<ItemResult> {
+    const { networks } = this.#inMemory ?? (await this.#awaited(signal));
+    const network = networks.get(item.network);
+    if (network === undefined) throw new AppError('model.failed', { cause: new Error(`no network ${item.network}`) });
+    const { feeds, outputs, rows, length = 0 } = item;
+    return network.submit({ feeds, outputs, rows, length, priority, signal });
+  }
+
+  async #awaited(signal: AbortSignal): Promise<InMemory> {
+    if (this.#isRemoved) throw new AppError('model.not_ready', { retryAfterMs: NOT_READY_RETRY_MS });
+    if (this.#waiting === null) {
+      this.#waiting = Promise.withResolvers();
+      this.#waiting.promise.catch(() => undefined);
+      this.#options.onWanted();
+    }
+    const given = Promise.withResolvers<never>();
+    const giveUp = (): void => given.reject(signal.reason);
+    if (signal.aborted) giveUp();
+    signal.addEventListener('abort', giveUp, { once: true });
+    try {
+      return await Promise.race([this.#waiting.promise, given.promise]);
+    } finally {
+      signal.removeEventListener('abort', giveUp);
+    }
+  }
+
+  #loadNetwork({ weir }: ModelPackage, { file, padding }: { file: string; padding: Parameters<typeof Network.load>[0]['padding'] }): Promise<Network> {
+    const { limits, slots, intraOpThreads, executionProviders, maxInstances, observer, record, onBroken } = this.#options;
+    const { instances = 1, maxBatchSize, runLimitMs } = weir.runtime ?? {};
+    return Network.load({
+      file,
+      padding,
+      session: { executionProviders, intraOpThreads },
+      instances: Math.min(instances, maxInstances),
+      limits: {
+        ...limits,
+        maxBatchRows: Math.min(limits.maxBatchRows, maxBatchSize ?? Infinity),
+        runLimitMs: Math.min(limits.runLimitMs, runLimitMs ?? Infinity),
+      },
+      slots,
+      observer,
+      record,
+      onHung: onBroken,
+    });
+  }
+
+  /** Runs the package's example, learns from it what runs cost, and decides whether callers may share them. */
+  async #warmUp(version: TaskVersion, networks: ReadonlyMap<string, Network>): Promise<void> {
+    const samples = new Map<string, ProbeItem>();
+    const [request] = await exampleRequests(version.modelPackage);
+    if (request !== undefined) {
+      const signal = AbortSignal.timeout(EXAMPLE_TIMEOUT_MS);
+      const run = async (item: RunItem): Promise<readonly OnnxTensor[]> => {
+        const network = networks.get(item.network);
+        if (network === undefined) throw new AppError('model.failed');
+        const { feeds, outputs, rows, length = 0 } = item;
+        if (!samples.has(item.network))
+          samples.set(item.network, { feeds: feeds.map((feed) => ({ ...feed, data: feed.data.slice() as OnnxTensor['data'] })), outputs, rows, length });
+        return (await network.runTogether([{ feeds, outputs, rows, length }]))[0] ?? [];
+      };
+      try {
+        await infer({ version, request, limits: this.#options.taskLimits, signal, run, sequence: null });
+      } catch (error) {
+        // An example that does not work is for the publisher to see in its evaluation; a hung or lost run is not survived.
+        if (error instanceof AppError && error.code === 'worker.unreachable') throw error;
+      }
+    }
+    for (const [role, network] of networks) {
+      const isInvariant = await probe(network, samples.get(role) ?? null);
+      network.isBatched = network.hasBatchAxis && (version.modelPackage.weir.runtime?.batching ?? isInvariant);
+    }
+  }
+}
