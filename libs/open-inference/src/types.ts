@@ -124,7 +124,10 @@ export const ERROR_CODE_HEADER = 'x-weir-error-code';
 /** Milliseconds that the caller still waits for the answer; a worker drops what it cannot start before. */
 export const TIMEOUT_HEADER = 'x-weir-timeout-ms';
 
-/** Request header: `interactive` (default) or `batch`, which waits while interactive work does. */
+/** In what order a worker takes calls that wait: all `interactive` ones go before any `batch` one. */
+export const PRIORITIES = ['interactive', 'batch'] as const;
+export type Priority = (typeof PRIORITIES)[number];
+/** Request header: one of `PRIORITIES`; `interactive` when it is not there. */
 export const PRIORITY_HEADER = 'x-weir-priority';
 
 /** Request header: the model's public name, which the answer then bears instead of the worker's own id. */
