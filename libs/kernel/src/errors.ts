@@ -169,6 +169,21 @@ export const ERRORS = {
     message: 'The model package is not valid.',
     remedy: 'Correct the file that the message names and publish a new version.',
   },
+  'sequence.lost': {
+    kind: 'conflict',
+    message: 'The state of the sequence is gone: the worker that kept it was lost or let it go.',
+    remedy: 'Begin the sequence anew, its first call with start.',
+  },
+  'idempotency.key_reused': {
+    kind: 'conflict',
+    message: 'The idempotency key was used for another call.',
+    remedy: 'Send another key with another call; a key stands for one call for 24 hours.',
+  },
+  'idempotency.under_way': {
+    kind: 'conflict',
+    message: 'A call with this idempotency key is still under way.',
+    remedy: 'Send the call again, with the same key, after the time that Retry-After gives.',
+  },
   'artifact.not_found': { kind: 'not_found', message: 'There is no such artifact.', remedy: 'Upload the file first.' },
   'artifact.digest_mismatch': {
     kind: 'invalid_input',

@@ -1,4 +1,5 @@
-import type { DeploymentState, Entitlement, PriceList, WorkerState } from '@weir/contracts';
+import type { DeploymentState, Entitlement, PriceList } from '@weir/contracts';
+import type { ReadyWorker } from '../projections/worker-directory.ts';
 
 /** What the pipeline reads from the gateway's projections; every look-up is by key, none waits. */
 export interface Catalogue {
@@ -8,7 +9,7 @@ export interface Catalogue {
   /** The price list of a plan at a moment. */
   priceListFor(planId: string, atMs: number): PriceList | null;
   /** Live workers that have the version loaded. */
-  readyWorkersFor(versionId: string): readonly WorkerState[];
+  readyWorkersFor(versionId: string): readonly ReadyWorker[];
 }
 
 export const CATALOGUE = Symbol('gateway.catalogue');

@@ -15,7 +15,7 @@ export function aCall(overrides: Partial<InferenceCall> = {}): InferenceCall {
     requestId: 'request-1',
     surface: 'open-inference',
     model: 'digits',
-    body: '{}',
+    request: () => ({ headers: { 'content-type': 'application/json' }, body: Buffer.from('{}') }),
     read: (answer) => answer,
     arrivedAtMs: performance.now(),
     ...overrides,
@@ -77,6 +77,8 @@ export function aCatalogue(
     entitlement: (tenantId) => entitlements.find((one) => one.tenantId === tenantId),
     priceListFor: (planId) => priceLists.find((one) => one.planId === planId) ?? null,
     readyWorkersFor: (versionId) =>
-      workers.filter((one) => one.versions.some((version) => version.versionId === versionId && version.state === 'ready')),
+      workers
+        .filter((one) => one.versions.some((version) => version.versionId === versionId && version.state === 'ready'))
+        .map(({ id, url }) => ({ id, url })),
   };
 }

@@ -27,8 +27,8 @@ export class InferResolver {
         model: input.model,
         alias: input.alias,
         version: input.version,
-        body: requestOf(input.input),
-        read: (body) => outputOf(input, body),
+        request: () => ({ headers: { 'content-type': 'application/json' }, body: Buffer.from(requestOf(input.input)) }),
+        read: ({ body }) => outputOf(input, body),
         arrivedAtMs: context.arrivedAtMs,
         caller: presenceOfSignal(context.signal),
       });

@@ -4,7 +4,7 @@ import type { GatewaySettings } from '../settings.ts';
 import type { SpoolRecord } from '../spool/segment.ts';
 import { UsageSpool } from '../spool/usage-spool.ts';
 import { Admission } from './admission.ts';
-import { aCall, aCatalogue, aWorker } from './gateway-world.fixture.ts';
+import { aCall, aCatalogue, anEntitlement, aPrincipal, aWorker } from './gateway-world.fixture.ts';
 import { presenceOfSignal } from './caller-presence.ts';
 import { InferenceService } from './inference.service.ts';
 import { InMemoryReservations } from './reservations.ts';
@@ -22,7 +22,10 @@ let isDiskGood: boolean;
 let reservations: InMemoryReservations;
 let admission: Admission;
 
-const counted: WorkerAnswer = { body: Buffer.from('{"outputs":[]}'), quantities: [{ meter: 'inputs', quantity: '2' }] };
+const counted: WorkerAnswer = {
+  message: { headers: { 'content-type': 'application/json' }, body: Buffer.from('{"outputs":[]}') },
+  quantities: [{ meter: 'inputs', quantity: '2' }],
+};
 
 function service(catalogue = aCatalogue()): InferenceService {
   const spool: Pick<UsageSpool, 'enter' | 'append'> = {
@@ -130,6 +133,41 @@ describe('an inference', () => {
     await expect(service(catalogue).infer(aCall())).rejects.toMatchObject({ code: 'worker.unreachable' });
     expect(asked).toHaveLength(2);
     expect(recorded).toHaveLength(1);
+  });
+
+  test('in a sequence goes to one worker and is lost with it: nobody else is asked, nothing is billed', async () => {
+    const catalogue = aCatalogue({
+      workers: ['one', 'two', 'three'].map((id) => aWorker({ id, url: `http://${id}` })),
+    });
+    const one = service(catalogue);
+    for (let call = 0; call < 3; call++) await one.infer(aCall({ sequenceId: 'talk' }));
+    expect(new Set(asked.map((request) => request.url)).size).toBe(1);
+    asked = [];
+    recorded = [];
+    run = () => Promise.reject(new WorkerLostError('gone'));
+    await expect(one.infer(aCall({ sequenceId: 'talk' }))).rejects.toMatchObject({ code: 'sequence.lost' });
+    expect(asked).toHaveLength(1);
+    expect(recorded).toEqual([]);
+  });
+
+  test('of another tenant with the same sequence id may go elsewhere', async () => {
+    const workers = Array.from({ length: 20 }, (_, id) => aWorker({ id: `worker-${id}`, url: `http://worker-${id}` }));
+    const one = service(aCatalogue({ workers, entitlements: [anEntitlement(), anEntitlement({ tenantId: 'globex' })] }));
+    for (const tenantId of ['acme', 'globex']) await one.infer(aCall({ sequenceId: 'talk', principal: aPrincipal({ tenantId }) }));
+    expect(new Set(asked.map((request) => request.url)).size).toBe(2);
+  });
+
+  test('tells the worker its priority, and how long the caller waits: as long as the caller says, but no longer than the platform allows', async () => {
+    await service().infer(aCall({ priority: 'batch', timeoutMs: 200 }));
+    await service().infer(aCall({ timeoutMs: 5_000 }));
+    expect(asked[0]).toMatchObject({ priority: 'batch' });
+    expect(asked[0]?.timeoutMs).toBeLessThanOrEqual(200);
+    expect(asked[1]?.priority).toBeUndefined();
+    expect(asked[1]?.timeoutMs).toBeGreaterThan(200);
+    expect(asked[1]?.timeoutMs).toBeLessThanOrEqual(1_000);
+    const late = aCall({ timeoutMs: 200, arrivedAtMs: performance.now() - 300 });
+    await expect(service().infer(late)).rejects.toMatchObject({ code: 'request.timeout' });
+    expect(asked).toHaveLength(2);
   });
 
   test('holds its place among those in flight exactly as long as it runs', async () => {

@@ -1,8 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
+import type { DeploymentState } from '@weir/contracts';
 import type { Clock } from '@weir/kernel';
 import { AppError } from '@weir/kernel';
 import { CLOCK, SETTINGS } from '@weir/platform/service';
 import { inSpan } from '@weir/platform/telemetry';
+import type { ReadyWorker } from '../projections/worker-directory.ts';
 import type { GatewaySettings } from '../settings.ts';
 import { UsageSpool } from '../spool/usage-spool.ts';
 import { Admission } from './admission.ts';
@@ -60,7 +62,7 @@ export class InferenceService {
     const reservation = this.reservations.reserve(call.principal.tenantId, grant.estimate);
     try {
       const answer = await inSpan('run', {}, () => this.run(call, grant));
-      const output = call.read(answer.body);
+      const output = call.read(answer.message, grant.deployment);
       if (call.caller?.isGone === true) throw new AppError('request.cancelled');
       const settlement = await inSpan('settle', {}, () => this.settlements.settle(call, grant, answer.quantities));
       reservation.settle(settlement.cost);
@@ -72,10 +74,11 @@ export class InferenceService {
 
   private async run(call: InferenceCall, grant: Grant): Promise<WorkerAnswer> {
     const { deployment } = grant;
+    const message = call.request(deployment);
     const lost = new Set<string>();
     for (;;) {
-      const worker = this.router.choose(deployment, lost);
-      const timeoutMs = this.settings.inferenceTimeoutMs - (performance.now() - call.arrivedAtMs);
+      const worker = this.workerFor(call, deployment, lost);
+      const timeoutMs = this.deadlineMs(call) - performance.now();
       if (timeoutMs <= 0) throw new AppError('request.timeout');
       const leave = this.router.track(worker);
       try {
@@ -86,17 +89,30 @@ export class InferenceService {
           version: deployment.version,
           principal: call.principal,
           requestId: call.requestId,
-          body: call.body,
+          message,
+          priority: call.priority,
           timeoutMs,
           caller: call.caller,
         });
       } catch (error) {
         if (!(error instanceof WorkerLostError)) throw error;
+        // The state went with the worker; another one would begin with none and say so to nobody.
+        if (call.sequenceId !== undefined) throw new AppError('sequence.lost', { cause: error });
         lost.add(worker.id);
         if (lost.size > MAX_OTHER_WORKERS) throw new AppError('worker.unreachable', { cause: error, retryAfterMs: 1_000 });
       } finally {
         leave();
       }
     }
+  }
+
+  private workerFor(call: InferenceCall, deployment: DeploymentState, lost: ReadonlySet<string>): ReadyWorker {
+    if (call.sequenceId === undefined) return this.router.choose(deployment, lost);
+    return this.router.chooseFor(deployment, `${call.principal.tenantId} ${deployment.modelId} ${call.sequenceId}`);
+  }
+
+  /** On the monotonic clock. */
+  private deadlineMs({ arrivedAtMs, timeoutMs }: InferenceCall): number {
+    return arrivedAtMs + Math.min(timeoutMs ?? Infinity, this.settings.inferenceTimeoutMs);
   }
 }

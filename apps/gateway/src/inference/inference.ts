@@ -1,6 +1,7 @@
-import type { KeyLimits, Usage, UsageQuantity } from '@weir/contracts';
+import type { DeploymentState, KeyLimits, Usage, UsageQuantity } from '@weir/contracts';
 import type { Principal } from '@weir/access';
 import type { Money } from '@weir/kernel';
+import type { EncodedMessage, Priority } from '@weir/open-inference';
 import type { CallerPresence } from './caller-presence.ts';
 
 /** A call as every surface hands it to the pipeline. */
@@ -16,12 +17,20 @@ export interface InferenceCall<Output = unknown> {
   readonly alias?: string | undefined;
   /** When given, the alias must point to this version. */
   readonly version?: string | undefined;
-  /** Open Inference Protocol request, JSON in UTF-8. The worker checks it against the model. */
-  readonly body: Buffer | string;
-  /** Says the worker's answer (Open Inference Protocol, JSON in UTF-8) in the surface's terms; before the call is metered, so that one it cannot say is not. */
-  readonly read: (answer: Buffer) => Output;
+  /** Says the call as an Open Inference Protocol request, when it is known what it calls. The worker checks it against the model. */
+  readonly request: (deployment: DeploymentState) => EncodedMessage;
+  /** Says the worker's answer in the surface's terms; before the call is metered, so that one it cannot say is not. */
+  readonly read: (answer: EncodedMessage, deployment: DeploymentState) => Output;
   /** When the request arrived, on the monotonic clock, in milliseconds. */
   readonly arrivedAtMs: number;
+  /** How long the answer is waited for, from arrival; at most, and by default, what the settings allow. */
+  readonly timeoutMs?: number | undefined;
+  readonly priority?: Priority | undefined;
+  /**
+   * The sequence that the call is part of: its calls go to one worker, which keeps the state between them, and none is
+   * tried a second time. The request says the same in its parameters.
+   */
+  readonly sequenceId?: string | undefined;
   /** Tells when the caller goes away. */
   readonly caller?: CallerPresence | undefined;
 }

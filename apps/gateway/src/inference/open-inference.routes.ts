@@ -68,7 +68,8 @@ export class OpenInferenceRoutes implements OnModuleInit {
   private async infer(request: FastifyRequest<{ Params: ModelParams }>, reply: FastifyReply): Promise<Buffer> {
     const arrivedAtMs = performance.now() - reply.elapsedTime;
     const { principal, limits } = await this.authenticator.require(request.raw);
-    if (!Buffer.isBuffer(request.body)) throw new AppError('request.malformed');
+    const { body } = request;
+    if (!Buffer.isBuffer(body)) throw new AppError('request.malformed');
     const answer = await this.inference.infer({
       principal,
       limits,
@@ -76,18 +77,18 @@ export class OpenInferenceRoutes implements OnModuleInit {
       surface: 'open-inference',
       model: request.params.model,
       version: request.params.version,
-      body: request.body,
+      request: () => ({ headers: { 'content-type': 'application/json' }, body }),
       read: (answer) => answer,
       arrivedAtMs,
       caller: presenceOfResponse(reply.raw),
     });
     void reply.headers({
       ...rateLimitHeaders(answer.rateLimit),
-      'content-type': 'application/json; charset=utf-8',
+      ...answer.output.headers,
       'x-weir-receipt-id': answer.receiptId,
       'x-weir-cost': `${answer.cost.amount} ${answer.cost.currency}`,
     });
-    return answer.output;
+    return answer.output.body;
   }
 
   private async describe(request: FastifyRequest<{ Params: ModelParams }>): Promise<unknown> {

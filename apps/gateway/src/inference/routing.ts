@@ -1,6 +1,8 @@
+import { hash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import type { DeploymentState, WorkerState } from '@weir/contracts';
+import type { DeploymentState } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
+import type { ReadyWorker } from '../projections/worker-directory.ts';
 import { CATALOGUE, type Catalogue } from './catalogue.ts';
 
 /** A model is loaded within seconds once it is placed. */
@@ -18,12 +20,13 @@ export class Router {
 
   /**
    * @param except workers that failed this call already
-   * @throws model.not_ready no worker has it loaded
+   * @throws model.not_ready    no worker has it loaded
+   * @throws worker.unreachable none is left that has not failed it
    */
-  choose(deployment: DeploymentState, except: ReadonlySet<string>): WorkerState {
-    let chosen: WorkerState | undefined;
+  choose({ versionId }: DeploymentState, except: ReadonlySet<string>): ReadyWorker {
+    let chosen: ReadyWorker | undefined;
     let fewest = Infinity;
-    for (const worker of this.#catalogue.readyWorkersFor(deployment.versionId)) {
+    for (const worker of this.#catalogue.readyWorkersFor(versionId)) {
       const calls = this.#underWay.get(worker.id) ?? 0;
       if (calls < fewest && !except.has(worker.id)) {
         chosen = worker;
@@ -35,13 +38,34 @@ export class Router {
     return chosen;
   }
 
+  /**
+   * The worker for calls that belong together: at every gateway the same one, as long as it lives (rendezvous hashing:
+   * when a worker comes or goes, only the calls that it gets or had move).
+   *
+   * @param affinity what the calls have in common
+   * @throws model.not_ready no worker has it loaded
+   */
+  chooseFor({ versionId }: DeploymentState, affinity: string): ReadyWorker {
+    let chosen: ReadyWorker | undefined;
+    let highest = '';
+    for (const worker of this.#catalogue.readyWorkersFor(versionId)) {
+      const weight = hash('sha256', `${worker.id} ${affinity}`);
+      if (weight > highest) {
+        chosen = worker;
+        highest = weight;
+      }
+    }
+    if (chosen === undefined) throw new AppError('model.not_ready', { retryAfterMs: NOT_READY_RETRY_MS });
+    return chosen;
+  }
+
   /** Counts a call to a worker until the returned function is called. */
-  track(worker: WorkerState): () => void {
-    this.#underWay.set(worker.id, (this.#underWay.get(worker.id) ?? 0) + 1);
+  track({ id }: ReadyWorker): () => void {
+    this.#underWay.set(id, (this.#underWay.get(id) ?? 0) + 1);
     return () => {
-      const rest = (this.#underWay.get(worker.id) ?? 1) - 1;
-      if (rest > 0) this.#underWay.set(worker.id, rest);
-      else this.#underWay.delete(worker.id);
+      const rest = (this.#underWay.get(id) ?? 1) - 1;
+      if (rest > 0) this.#underWay.set(id, rest);
+      else this.#underWay.delete(id);
     };
   }
 }

@@ -45,7 +45,7 @@ function aRequest(overrides: Partial<WorkerRequest> = {}): WorkerRequest {
     version: '1',
     principal: aPrincipal(),
     requestId: 'request-1',
-    body: '{"inputs":[]}',
+    message: { headers: { 'content-type': 'application/json' }, body: Buffer.from('{"inputs":[]}') },
     timeoutMs: 5_000,
     ...overrides,
   };
@@ -55,7 +55,7 @@ describe('calling a worker', () => {
   test('the call carries a token of the principal for the worker, the deadline and the request id; the answer its counts', async () => {
     answer = (response) => response.writeHead(200, { 'x-weir-usage': 'inputs=2,input-tokens=31' }).end('{"outputs":[]}');
     const result = await client.infer(aRequest());
-    expect(result.body.toString()).toBe('{"outputs":[]}');
+    expect(result.message.body.toString()).toBe('{"outputs":[]}');
     expect(result.quantities).toEqual([
       { meter: 'inputs', quantity: '2' },
       { meter: 'input-tokens', quantity: '31' },
@@ -65,6 +65,15 @@ describe('calling a worker', () => {
     const { caller, principal } = await verifier.verify(String(seen.headers[INTERNAL_TOKEN_HEADER]));
     expect(caller).toBe('gateway');
     expect(principal).toMatchObject({ tenantId: 'acme', id: 'key-1' });
+  });
+
+  test('bytes of the binary extension go and come with the length of their JSON, and the priority goes along', async () => {
+    const headers = { 'content-type': 'application/octet-stream', 'inference-header-content-length': '2' };
+    answer = (response) => response.writeHead(200, { ...headers, 'x-secret': 'of the worker' }).end('{}\u0001');
+    const result = await client.infer(aRequest({ message: { headers, body: Buffer.from('{}\u0002') }, priority: 'batch' }));
+    expect(seen.headers).toMatchObject({ ...headers, 'x-weir-priority': 'batch' });
+    expect(seen.body).toBe('{}\u0002');
+    expect(result.message).toEqual({ headers, body: Buffer.from('{}\u0001') });
   });
 
   test("the worker's error keeps its code, message and retry time", async () => {

@@ -2,7 +2,17 @@ import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { INTERNAL_TOKEN_HEADER, REQUEST_ID_HEADER, type InternalTokenSigner, type Principal } from '@weir/access';
 import { meterSchema, type UsageQuantity } from '@weir/contracts';
 import { AppError, isErrorCode } from '@weir/kernel';
-import { ERROR_CODE_HEADER, ERROR_FIELD_HEADER, MODEL_NAME_HEADER, TIMEOUT_HEADER, USAGE_HEADER } from '@weir/open-inference';
+import {
+  ERROR_CODE_HEADER,
+  ERROR_FIELD_HEADER,
+  HEADER_LENGTH_HEADER,
+  MODEL_NAME_HEADER,
+  PRIORITY_HEADER,
+  TIMEOUT_HEADER,
+  USAGE_HEADER,
+  type EncodedMessage,
+  type Priority,
+} from '@weir/open-inference';
 import { TOKEN_SIGNER } from '@weir/platform/service';
 import { currentTraceparent } from '@weir/platform/telemetry';
 import { Pool, type Dispatcher } from 'undici';
@@ -24,14 +34,17 @@ export interface WorkerRequest {
   readonly version: string;
   readonly principal: Principal;
   readonly requestId: string;
-  readonly body: Buffer | string;
+  /** Open Inference Protocol request. */
+  readonly message: EncodedMessage;
+  readonly priority?: Priority | undefined;
   /** Time left for the call. */
   readonly timeoutMs: number;
   readonly caller?: CallerPresence | undefined;
 }
 
 export interface WorkerAnswer {
-  readonly body: Buffer;
+  /** Open Inference Protocol answer. */
+  readonly message: EncodedMessage;
   /** What the worker counted, without the call itself. */
   readonly quantities: readonly UsageQuantity[];
 }
@@ -66,7 +79,7 @@ export class WorkerClient implements OnApplicationShutdown {
           method: 'POST',
           path: `/v2/models/${encodeURIComponent(request.modelId)}/versions/${encodeURIComponent(request.version)}/infer`,
           headers: headersOf(request, token),
-          body: request.body,
+          body: request.message.body,
           headersTimeout: request.timeoutMs,
           bodyTimeout: request.timeoutMs,
         },
@@ -96,12 +109,13 @@ export class WorkerClient implements OnApplicationShutdown {
 
 function headersOf(request: WorkerRequest, token: string): Record<string, string> {
   const headers: Record<string, string> = {
-    'content-type': 'application/json',
+    ...request.message.headers,
     [INTERNAL_TOKEN_HEADER]: token,
     [REQUEST_ID_HEADER]: request.requestId,
     [MODEL_NAME_HEADER]: request.model,
     [TIMEOUT_HEADER]: String(Math.ceil(request.timeoutMs)),
   };
+  if (request.priority !== undefined) headers[PRIORITY_HEADER] = request.priority;
   const traceparent = currentTraceparent();
   if (traceparent !== undefined) headers['traceparent'] = traceparent;
   return headers;
@@ -145,7 +159,11 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     this.#settle();
     const body = this.#chunks.length === 1 ? (this.#chunks[0] ?? Buffer.alloc(0)) : Buffer.concat(this.#chunks);
-    if (this.#status === 200) this.#resolve({ body, quantities: quantitiesOf(text(this.#headers[USAGE_HEADER])) });
+    if (this.#status === 200)
+      this.#resolve({
+        message: { headers: messageHeaders(this.#headers), body },
+        quantities: quantitiesOf(text(this.#headers[USAGE_HEADER])),
+      });
     else this.#reject(errorOf(this.#status, this.#headers, body));
   }
 
@@ -160,6 +178,13 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   #settle(): void {
     this.#stopListening?.();
   }
+}
+
+/** The headers that say how the body is to be read. */
+function messageHeaders(headers: Record<string, string | string[] | undefined>): Record<string, string> {
+  const length = text(headers[HEADER_LENGTH_HEADER]);
+  const type = text(headers['content-type']) ?? 'application/json';
+  return length === undefined ? { 'content-type': type } : { 'content-type': type, [HEADER_LENGTH_HEADER]: length };
 }
 
 function text(header: string | string[] | undefined): string | undefined {

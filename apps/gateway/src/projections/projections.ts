@@ -22,7 +22,7 @@ import { CLOCK, EVENT_BUS, LOGGER, Readiness } from '@weir/platform/service';
 import type { Logger } from '@weir/platform/telemetry';
 import { DeploymentIndex } from './deployment-index.ts';
 import { PriceBook } from './price-book.ts';
-import { WorkerDirectory } from './worker-directory.ts';
+import { WorkerDirectory, type ReadyWorker } from './worker-directory.ts';
 
 const EVENTS = {
   tenants: tenantChanged,
@@ -146,7 +146,7 @@ export class Projections implements OnModuleInit, OnApplicationShutdown {
   }
 
   /** Live workers that have the version ready and take new work. */
-  readyWorkersFor(versionId: string): readonly WorkerState[] {
+  readyWorkersFor(versionId: string): readonly ReadyWorker[] {
     return this.#workers.readyFor(versionId);
   }
 

@@ -17,7 +17,7 @@ function aWorker(options: Partial<WorkerState> = {}): WorkerState {
     ...options,
   };
 }
-const ids = (workers: readonly WorkerState[]): string[] => workers.map((worker) => worker.id);
+const ids = (workers: readonly { readonly id: string }[]): string[] => workers.map((worker) => worker.id);
 
 test('a worker is offered for the versions that it has ready, until it says otherwise', () => {
   const directory = new WorkerDirectory();
@@ -34,6 +34,19 @@ test('a worker is offered for the versions that it has ready, until it says othe
   directory.apply('w1', undefined, START, false);
   expect(directory.readyFor('v1')).toEqual([]);
   expect(ids(directory.live())).toEqual(['w2']);
+});
+
+test("calls of a version go where the worker says, and to the worker's own address where it says nothing", () => {
+  const directory = new WorkerDirectory();
+  const versions = [
+    { versionId: 'v1', state: 'ready', url: 'http://127.0.0.1:2' },
+    { versionId: 'v2', state: 'ready' },
+  ] as const;
+  directory.apply('w1', aWorker({ versions: [...versions] }), START, false);
+  expect(directory.readyFor('v1')).toEqual([{ id: 'w1', url: 'http://127.0.0.1:2' }]);
+  expect(directory.readyFor('v2')).toEqual([{ id: 'w1', url: 'http://127.0.0.1:1' }]);
+  directory.apply('w1', aWorker({ versions: [{ versionId: 'v1', state: 'ready', url: 'http://127.0.0.1:3' }] }), START, false);
+  expect(directory.readyFor('v1')).toEqual([{ id: 'w1', url: 'http://127.0.0.1:3' }]);
 });
 
 test('a worker that falls silent is gone, and comes back with its next announcement', () => {

@@ -6,7 +6,13 @@ interface Seen {
   readonly seenAtMs: number;
 }
 
-const NONE: readonly WorkerState[] = [];
+/** A worker that has a version ready, and where calls of this version go. */
+export interface ReadyWorker {
+  readonly id: string;
+  readonly url: string;
+}
+
+const NONE: readonly ReadyWorker[] = [];
 
 /**
  * The workers that announced themselves, and which of them have a version ready. Look-ups are by key; the work is
@@ -14,7 +20,7 @@ const NONE: readonly WorkerState[] = [];
  */
 export class WorkerDirectory {
   readonly #seen = new Map<string, Seen>();
-  readonly #readyByVersion = new Map<string, readonly WorkerState[]>();
+  readonly #readyByVersion = new Map<string, readonly ReadyWorker[]>();
   readonly #expired = new Set<string>();
   /** Since when announcements arrive again after a break; null during one. Before the first break a replayed word counts by its age. */
   #liveSinceMs: number | null = -Infinity;
@@ -53,19 +59,21 @@ export class WorkerDirectory {
   }
 
   /** Live workers that have the version ready and take new work. */
-  readyFor(versionId: string): readonly WorkerState[] {
+  readyFor(versionId: string): readonly ReadyWorker[] {
     return this.#readyByVersion.get(versionId) ?? NONE;
   }
 
   #reindex(before: WorkerState | undefined, after: WorkerState | undefined): void {
     const touched = new Set([...(before?.versions ?? []), ...(after?.versions ?? [])].map((version) => version.versionId));
     for (const versionId of touched) {
-      const ready = this.live().filter(
-        (worker) =>
-          worker.state === 'serving' && worker.versions.some((version) => version.versionId === versionId && version.state === 'ready'),
-      );
+      const ready = this.live().flatMap((worker) => readyWorker(worker, versionId) ?? []);
       if (ready.length === 0) this.#readyByVersion.delete(versionId);
       else this.#readyByVersion.set(versionId, ready);
     }
   }
+}
+
+function readyWorker({ id, url, state, versions }: WorkerState, versionId: string): ReadyWorker | null {
+  const version = versions.find((one) => one.versionId === versionId);
+  return state === 'serving' && version?.state === 'ready' ? { id, url: version.url ?? url } : null;
 }
