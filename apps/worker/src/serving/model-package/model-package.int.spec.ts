@@ -42,9 +42,9 @@ describe('a package in Hugging Face layout', () => {
       },
     });
     expect(image).toMatchObject({
-      shortestEdgePixels: 256,
-      heightPixels: 224,
-      widthPixels: 224,
+      scaling: { kind: 'edges', shortestEdgePixels: 256, longestEdgePixels: null },
+      crop: { heightPixels: 224, widthPixels: 224 },
+      pad: null,
       kernel: 'cubic',
       channels: 3,
       mean: [0.1, 0.2, 0.3],
@@ -61,15 +61,42 @@ describe('a package in Hugging Face layout', () => {
       'preprocessor_config.json': { size: 8, do_rescale: false, image_mean: [0.5] },
     });
     expect(image).toMatchObject({
-      heightPixels: 8,
-      widthPixels: 8,
-      shortestEdgePixels: null,
+      scaling: { kind: 'exact', heightPixels: 8, widthPixels: 8 },
+      crop: null,
       channels: 1,
       rescaleFactor: 1,
       mean: [0],
       deviation: [1],
       background: null,
     });
+  });
+
+  it.each<[Task, Record<string, unknown>, Record<string, unknown>]>([
+    [
+      'object-detection',
+      { size: { shortest_edge: 800, longest_edge: 1333 }, do_pad: true },
+      { scaling: { kind: 'edges', shortestEdgePixels: 800, longestEdgePixels: 1333 }, crop: null, pad: null },
+    ],
+    [
+      'object-detection',
+      { size: 800, max_size: 1333 },
+      { scaling: { kind: 'edges', shortestEdgePixels: 800, longestEdgePixels: 1333 }, crop: null },
+    ],
+    [
+      'object-detection',
+      { size: { longest_edge: 640 }, do_pad: true, pad_size: { height: 640, width: 640 } },
+      {
+        scaling: { kind: 'edges', shortestEdgePixels: null, longestEdgePixels: 640 },
+        pad: { heightPixels: 640, widthPixels: 640 },
+      },
+    ],
+    ['object-detection', { size: { max_height: 480, max_width: 640 } }, { scaling: { kind: 'fit', heightPixels: 480, widthPixels: 640 } }],
+    ['object-detection', { do_resize: false, size: 640 }, { scaling: { kind: 'original' }, crop: null, pad: null }],
+    ['object-detection', { size: { shortest_edge: 640 } }, { crop: null }],
+    ['image-classification', { size: { shortest_edge: 64 } }, { crop: { heightPixels: 64, widthPixels: 64 } }],
+  ])('for %s with the processor %j scales, cuts and fills up as it says', async (task, processor, expected) => {
+    const { image } = await read(task, { ...network, 'preprocessor_config.json': processor });
+    expect(image).toMatchObject(expected);
   });
 
   it.each([

@@ -18,7 +18,7 @@ export interface ModelPackage extends PackageFiles {
   readonly isMultiLabel: boolean;
   /** By role: `model`, or `detector` and `recogniser` where `weir.json` has `reading`. */
   readonly networks: ReadonlyMap<string, NetworkSpec>;
-  /** Of `image-classification`; null for other tasks. */
+  /** Of the tasks that look at a picture as a whole; null for others. */
   readonly image: ImagePreparation | null;
   /** Of the tasks that read text; null for others. */
   readonly text: TextPreparation | null;
@@ -27,6 +27,7 @@ export interface ModelPackage extends PackageFiles {
 /** Role of the network of a package that has one. */
 export const MODEL = 'model';
 
+const IMAGE_TASKS: ReadonlySet<Task> = new Set<Task>(['image-classification', 'object-detection']);
 const TEXT_TASKS: ReadonlySet<Task> = new Set<Task>(['text-classification', 'token-classification', 'feature-extraction']);
 
 /**
@@ -48,7 +49,7 @@ export async function readModelPackage(directory: string, files: readonly Packag
     labels: labelsOf(config),
     isMultiLabel: config.problem_type === 'multi_label_classification',
     networks: networksOf(packageFiles, weir, task, text === null ? null : textPadding(task, text)),
-    image: task === 'image-classification' ? await readImagePreparation(packageFiles, weir) : null,
+    image: IMAGE_TASKS.has(task) ? await readImagePreparation(packageFiles, weir, task) : null,
     text,
   };
 }
@@ -59,7 +60,7 @@ function networksOf(files: PackageFiles, weir: WeirFile, task: Task, padding: Pa
     const { detector, recogniser } = weir.reading;
     return new Map([
       ['detector', { file: pathOf(files, detector), padding: null }],
-      ['recogniser', { file: pathOf(files, recogniser), padding: null }],
+      ['recogniser', { file: pathOf(files, recogniser), padding: LINE_PADDING }],
     ]);
   }
   return new Map([[MODEL, { file: pathOf(files, weir.model ?? modelFileOf(files)), padding }]]);
@@ -74,6 +75,9 @@ function modelFileOf({ files }: PackageFiles): string {
   if (others.length > 0) throw invalidFile('weir.json', `must say in "model" which of ${[only, ...others].sort().join(', ')} is to be run`);
   return only;
 }
+
+/** Lines of text in pictures are filled up to the right with grey. What is read there is blank. */
+const LINE_PADDING: PaddingRule = { inputs: new Map([['x', { axis: 3, fill: 0 }]]), outputs: null };
 
 /** Texts are padded at their end, where the mask is 0. */
 function textPadding(task: Task, { padTokenId }: TextPreparation): PaddingRule {

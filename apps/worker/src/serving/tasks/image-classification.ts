@@ -1,42 +1,42 @@
-import { AppError } from '@weir/kernel';
-import { decodeTensor, type RequestTensor } from '@weir/open-inference';
-import { classify, itemsOf } from './classifier.ts';
-import { imageBytes, preparedImage } from './image-decoding.ts';
+import { MODEL } from '../model-package/model-package.ts';
+import { classificationOutputs, logitsOutput, scoresOf, topLabels } from './classification.ts';
+import { forEachPicture } from './images/image-items.ts';
+import { imageFeed, imageInput, picturesAtOnce, preparationOf } from './images/image-run.ts';
+import { prepareImage } from './images/prepared-image.ts';
+import { numbersOf, runPrepared } from './prepared-run.ts';
+import { signatureOfRole } from './signature.ts';
+import { defineTask } from './task-definition.ts';
 import type { TaskAnswer, TaskCall } from './task.ts';
 
-/**
- * Classifies pictures: PNG, JPEG or WebP files in base64.
- *
- * @throws model.image_invalid naming the picture that cannot be read
- * @throws model.input_invalid when the model takes another number of pictures at once
- */
-export async function classifyImages(call: TaskCall, input: RequestTensor): Promise<TaskAnswer> {
-  const { version, limits } = call;
-  const preparation = version.modelPackage.image;
-  const target = version.signature.inputs[0];
-  if (preparation === null || target === undefined) throw new AppError('model.failed');
-  if (input.parameters?.['content_type'] !== undefined && input.parameters['content_type'] !== 'base64') {
-    throw new AppError('model.input_invalid', {
-      field: 'inputs[0].parameters.content_type',
-      message: 'input "image": content_type must be "base64"',
-    });
-  }
-  const items = itemsOf(decodeTensor(input, 'inputs[0]'), limits.maxItems);
-  const fixedBatch = target.dims[0];
-  if (typeof fixedBatch === 'number' && items.length !== fixedBatch)
-    throw new AppError('model.input_invalid', {
-      field: 'inputs[0].shape',
-      message: `the model takes ${fixedBatch} pictures in a call, got ${items.length}`,
-    });
-  const { channels, heightPixels, widthPixels } = preparation;
-  const size = channels * heightPixels * widthPixels;
-  const pixels = new Float32Array(items.length * size);
-  // One after the other: the pictures of one call do not take all threads of the decoder.
-  for (const [index, item] of items.entries()) {
-    call.signal.throwIfAborted();
-    pixels.set(await preparedImage(imageBytes(item, `image ${index}`), preparation, limits.maxImagePixels, `image ${index}`), index * size);
-  }
-  const feed = { name: target.name, type: 'float32', dims: [items.length, channels, heightPixels, widthPixels], data: pixels } as const;
-  const { outputs } = await classify(call, { kind: 'tensors', feeds: [feed] }, items.length);
-  return { outputs, usage: { inputs: items.length, 'input-tokens': 0 } };
+/** Pictures in, labels with scores out. */
+export const imageClassification = defineTask({
+  assertFits: (modelPackage, signatures) => {
+    const signature = signatureOfRole(signatures, MODEL);
+    imageInput(signature.inputs, preparationOf(modelPackage));
+    logitsOutput(signature);
+  },
+  prepare: (modelPackage, signatures) => {
+    const signature = signatureOfRole(signatures, MODEL);
+    const preparation = preparationOf(modelPackage);
+    return { preparation, input: imageInput(signature.inputs, preparation), output: logitsOutput(signature) };
+  },
+  infer: classifyImages,
+});
+
+async function classifyImages(
+  call: TaskCall,
+  { preparation, input, output }: { preparation: ReturnType<typeof preparationOf>; input: ReturnType<typeof imageInput>; output: string },
+): Promise<TaskAnswer> {
+  const { modelPackage } = call.version;
+  const keep = topLabels(call.request.parameters);
+  const scores = await forEachPicture(call, picturesAtOnce(preparation), async (file, turns) => {
+    const picture = await prepareImage(file, preparation, call, turns);
+    const item = { network: MODEL, feeds: [imageFeed(input, picture)], outputs: [output], rows: 1 };
+    const [logits] = await runPrepared(call, item);
+    return scoresOf(numbersOf(logits, [1, null]), modelPackage.isMultiLabel);
+  });
+  return {
+    outputs: classificationOutputs(scores.flat(), modelPackage.labels, keep),
+    usage: { inputs: scores.length, 'input-tokens': 0 },
+  };
 }

@@ -1,6 +1,7 @@
 import type { Task } from '@weir/contracts';
 import type { ModelPackage } from '../model-package/model-package.ts';
 import type { LoadedSignature } from '../runtime/messages.ts';
+import { imageClassification } from './image-classification.ts';
 import { signatureOf } from './signature.ts';
 import type { TaskDefinition } from './task-definition.ts';
 import type { TaskVersion } from './task.ts';
@@ -8,6 +9,7 @@ import { textClassification } from './text-classification.ts';
 
 /** What a worker can do beside raw tensors. */
 const TASKS: Readonly<Partial<Record<Task, TaskDefinition>>> = {
+  'image-classification': imageClassification,
   'text-classification': textClassification,
 };
 

@@ -1,0 +1,33 @@
+import { AppError } from '@weir/kernel';
+import type { BytesElement } from '@weir/open-inference';
+import pMap from 'p-map';
+import { itemsOf, processedInput } from '../processed-input.ts';
+import type { TaskCall } from '../task.ts';
+import { Turns } from '../turns.ts';
+import { pictureFile, type PictureFile } from './picture-file.ts';
+
+/**
+ * Does a task's work for every picture of a call, some at a time; the first that fails ends the call.
+ *
+ * @throws model.input_invalid when the input is no list of pictures in base64 or bytes
+ * @throws model.image_invalid naming the picture that cannot be read
+ */
+export function forEachPicture<R>(
+  call: TaskCall,
+  atOnce: number,
+  work: (file: PictureFile, turns: Turns) => Promise<R>,
+): Promise<readonly R[]> {
+  const [input] = call.request.inputs;
+  const contentType = input?.parameters?.['content_type'];
+  if (contentType !== undefined && contentType !== 'base64')
+    throw new AppError('model.input_invalid', {
+      field: 'inputs[0].parameters.content_type',
+      message: 'input "image": content_type must be "base64"',
+    });
+  const items: readonly BytesElement[] = itemsOf(processedInput(call), call.limits.maxItems);
+  const turns = new Turns(call.signal);
+  return pMap(items, async (item, index) => work(await pictureFile(item, index, turns), turns), {
+    concurrency: atOnce,
+    signal: call.signal,
+  });
+}
