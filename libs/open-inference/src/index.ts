@@ -1,4 +1,6 @@
+export { priorityOf, sequenceId, sequenceIdOf, timeoutMsOf } from './call-headers.ts';
 export { decodeTensor, encodeTensor } from './codec.ts';
+export { encodingFor, packed, unpacked, type ContentEncoding } from './compression.ts';
 export { DEFAULT_REQUEST_LIMITS, encodeRequest, parseInferenceRequest, readRequest, type RequestLimits } from './request.ts';
 export { encodeResponse, readResponse, type EncodedResponse, type TensorResponse } from './response.ts';
 export {
