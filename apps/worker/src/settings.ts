@@ -3,6 +3,7 @@ import type { BaseSettings } from '@weir/platform/service';
 import { z } from 'zod';
 
 const MIB = 1_048_576;
+const EXECUTION_PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'webgpu', 'coreml', 'dml'] as const;
 
 /** What a worker is told beside the base settings. */
 export const workerSettings = defineSettings({
@@ -33,7 +34,39 @@ export const workerSettings = defineSettings({
   memoryBytes: {
     env: 'WEIR_WORKER_MEMORY_BYTES',
     schema: settingSchemas.integer(MIB, 2 ** 50, 4 * 1024 * MIB),
-    description: 'bytes of model files that may be loaded at once; announced to the registry',
+    description:
+      'bytes of memory that models may take, as measured when they are loaded; when they are used up the longest unused ones are unloaded, and loaded again when they are called; announced to the registry',
+  },
+  trustClasses: {
+    env: 'WEIR_WORKER_TRUST_CLASSES',
+    schema: settingSchemas.list(),
+    description:
+      "which tenants' models may share a process: groups of tenant ids joined by +, comma separated; * stands for all tenants that are in no other group. Without it no two tenants share one",
+  },
+  maxProcesses: {
+    env: 'WEIR_WORKER_MAX_PROCESSES',
+    schema: settingSchemas.integer(1, 1_000, 16),
+    description: 'most serving processes at once; each takes about 100 MB beside its models',
+  },
+  executionProviders: {
+    env: 'WEIR_WORKER_EXECUTION_PROVIDERS',
+    schema: z
+      .string()
+      .default('cpu')
+      .transform((text) => text.split(',').map((part) => part.trim()))
+      .pipe(z.array(z.enum(EXECUTION_PROVIDERS, `must be of ${EXECUTION_PROVIDERS.join(', ')}, comma separated`)).min(1)),
+    description:
+      "ONNX Runtime's execution providers in order of preference: cpu, cuda, tensorrt, webgpu, coreml, dml; one that is not installed is an error at the start",
+  },
+  slots: {
+    env: 'WEIR_WORKER_SLOTS',
+    schema: z.coerce
+      .number('must be a number')
+      .int('must be a whole number')
+      .min(1, 'must be 1 to 1024')
+      .max(1024, 'must be 1 to 1024')
+      .optional(),
+    description: 'runs at once in one process; without it the cores of the machine divided by WEIR_WORKER_INTRA_OP_THREADS',
   },
   intraOpThreads: {
     env: 'WEIR_WORKER_INTRA_OP_THREADS',
@@ -42,8 +75,24 @@ export const workerSettings = defineSettings({
   },
   queueLength: {
     env: 'WEIR_WORKER_QUEUE_LENGTH',
+    schema: settingSchemas.integer(1, 100_000, 1_024),
+    description: 'rows (sentences, pictures, calls with tensors) that may wait for one model; more are refused with worker.overloaded',
+  },
+  queueWaitMs: {
+    env: 'WEIR_WORKER_QUEUE_WAIT_MS',
+    schema: settingSchemas.integer(1, 600_000, 1_000),
+    description:
+      'longest wait in milliseconds for which a call is let into a queue, as measured runs tell; beyond it is refused with worker.overloaded',
+  },
+  batchMs: {
+    env: 'WEIR_WORKER_BATCH_MS',
+    schema: settingSchemas.integer(1, 60_000, 50),
+    description: 'longest run in milliseconds that a batch is filled up to; how many rows that are is learned',
+  },
+  maxBatchRows: {
+    env: 'WEIR_WORKER_MAX_BATCH_ROWS',
     schema: settingSchemas.integer(1, 100_000, 128),
-    description: 'calls that may wait for one model; more are refused with worker.overloaded',
+    description: 'most rows in one run',
   },
   defaultTimeoutMs: {
     env: 'WEIR_WORKER_DEFAULT_TIMEOUT_MS',
@@ -54,7 +103,7 @@ export const workerSettings = defineSettings({
     env: 'WEIR_WORKER_RUN_LIMIT_MS',
     schema: settingSchemas.integer(10, 3_600_000, 60_000),
     description:
-      'milliseconds that one run or load of a model may take; beyond, the process ends itself, because a run cannot be interrupted',
+      'milliseconds that one run or load of a model may take; beyond, its process is replaced, because a run cannot be interrupted',
   },
   bodyLimitBytes: {
     env: 'WEIR_WORKER_BODY_LIMIT_BYTES',
@@ -80,6 +129,11 @@ export const workerSettings = defineSettings({
     env: 'WEIR_WORKER_MAX_IMAGE_PIXELS',
     schema: settingSchemas.integer(1, 268_402_689, 16_777_216),
     description: 'most pixels in one picture before it is scaled',
+  },
+  maxAudioSeconds: {
+    env: 'WEIR_WORKER_MAX_AUDIO_SECONDS',
+    schema: settingSchemas.integer(1, 86_400, 600),
+    description: 'longest sound in one call in seconds',
   },
 });
 

@@ -14,9 +14,12 @@ import type { AddressInfo, Server } from 'node:net';
 import { Announcer } from './announce/announcer.ts';
 import { PackageStore } from './packages/package-store.ts';
 import { PlacementReconciler } from './placements/placement-reconciler.ts';
-import { ModelRuntime } from './runtime/model-runtime.ts';
+import { ServingFleet } from './serving-processes/serving-fleet.ts';
 import type { WorkerSettings } from './settings.ts';
 import { WORKER_ID } from './worker-id.ts';
+
+/** What is left of the shutdown's time when the serving processes have used theirs. */
+const SHUTDOWN_MARGIN_MS = 2_000;
 
 type Placements = Projection<{ placements: typeof placementChanged }>;
 
@@ -28,7 +31,7 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
   readonly #readiness: Readiness;
   readonly #packages: PackageStore;
   readonly #reconciler: PlacementReconciler;
-  readonly #runtime: ModelRuntime;
+  readonly #fleet: ServingFleet;
   readonly #announcer: Announcer;
   #placements: Placements | null = null;
 
@@ -41,7 +44,7 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
     @Inject(Readiness) readiness: Readiness,
     @Inject(PackageStore) packages: PackageStore,
     @Inject(PlacementReconciler) reconciler: PlacementReconciler,
-    @Inject(ModelRuntime) runtime: ModelRuntime,
+    @Inject(ServingFleet) fleet: ServingFleet,
     @Inject(Announcer) announcer: Announcer,
   ) {
     this.#parts = { bus, logger, settings, workerId };
@@ -49,7 +52,7 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
     this.#readiness = readiness;
     this.#packages = packages;
     this.#reconciler = reconciler;
-    this.#runtime = runtime;
+    this.#fleet = fleet;
     this.#announcer = announcer;
   }
 
@@ -57,6 +60,7 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
     const { bus, logger } = this.#parts;
     await this.#packages.open();
     this.#reconciler.onChange(() => this.#announcer.announce());
+    this.#fleet.onChange(() => this.#announcer.announce());
     this.#readiness.add('placements', () => this.#placements?.isCaughtUp() ?? false);
     // Nothing is unloaded or loaded from half a list.
     const placements = await projectionOf({ bus, logger, events: { placements: placementChanged }, onChange: () => this.#follow() });
@@ -74,8 +78,8 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
   }
 
   async onApplicationShutdown(): Promise<void> {
+    await this.#fleet.close(this.#parts.settings.shutdownTimeoutMs - SHUTDOWN_MARGIN_MS);
     await this.#announcer.stop();
-    await this.#runtime.close();
   }
 
   #follow(): void {

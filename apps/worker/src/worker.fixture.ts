@@ -107,6 +107,16 @@ export async function startTestWorker(environment: Readonly<Record<string, strin
   const artifacts = await artifactServer(service.keySet);
   const gateway = servicePrincipal('gateway');
   let versions = 0;
+  const placements: PlacementState[] = [];
+  /** Where calls of a model go: to the process that serves its newest version. */
+  const urlOf = (model: string): string => {
+    const placement = placements.findLast(({ modelId }) => modelId === model);
+    const served = workers.get(id)?.versions ?? [];
+    return (
+      (served.find(({ versionId }) => versionId === placement?.versionId) ?? served.find(({ url }) => url !== undefined))?.url ??
+      service.url
+    );
+  };
 
   const publish = (placement: PlacementState): Promise<void> =>
     bus.send(placementChanged.topic, [
@@ -138,6 +148,7 @@ export async function startTestWorker(environment: Readonly<Record<string, strin
         files,
         artifactsUrl: artifacts.url,
       };
+      placements.push(placement);
       await publish(placement);
       return placement;
     },
@@ -149,7 +160,8 @@ export async function startTestWorker(environment: Readonly<Record<string, strin
       }),
     worker: () => workers.get(id),
     infer: async (path, body, headers = {}, signal = AbortSignal.timeout(PATIENCE_MS)) => {
-      const response = await service.request(`/v2/models/${path}/infer`, {
+      const [model = ''] = path.split('/');
+      const response = await service.request(`${urlOf(model)}/v2/models/${path}/infer`, {
         principal: gateway,
         method: 'POST',
         headers: { 'content-type': 'application/json', ...headers },
@@ -158,7 +170,11 @@ export async function startTestWorker(environment: Readonly<Record<string, strin
       });
       return { status: response.status, headers: response.headers, body: (await response.json()) as InferenceAnswer['body'] };
     },
-    get: (path, headers) => service.request(path, headers === undefined ? { principal: gateway } : { principal: null, headers }),
+    get: (path, headers) => {
+      const [, model = ''] = /^\/v2\/models\/([^/]+)/.exec(path) ?? [];
+      const url = path.startsWith('/v2') ? `${urlOf(model)}${path}` : path;
+      return service.request(url, headers === undefined ? { principal: gateway } : { principal: null, headers });
+    },
     cached: async (sha256) => (await readdir(join(cacheDirectory, 'blobs'))).includes(sha256),
     stop: () => service.stop(),
     close: async () => {

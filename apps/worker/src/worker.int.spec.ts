@@ -161,9 +161,10 @@ describe('the port of a worker', () => {
 
   it('is closed to whoever has no internal token; health is open', async () => {
     expect((await worker.get('/v2/models/digits', {})).status).toBe(401);
-    expect((await worker.get('/v2/health/live', { 'x-weir-internal-token': 'made.up.token' })).status).toBe(401);
+    expect((await worker.get('/v2/models/digits', { 'x-weir-internal-token': 'made.up.token' })).status).toBe(401);
+    expect((await worker.get('/v2/health/live', { 'x-weir-internal-token': 'made.up.token' })).status).toBe(200);
     expect((await worker.get('/health/ready', {})).status).toBe(200);
-    expect(await (await worker.get('/metrics', {})).text()).toContain('weir_worker_run_seconds_count');
+    expect(await (await worker.get('/metrics', {})).text()).toContain('weir_model_run_seconds_count');
   });
 });
 

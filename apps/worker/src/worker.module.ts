@@ -1,72 +1,91 @@
+import { mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { Module } from '@nestjs/common';
-import type { InternalTokenSigner } from '@weir/access';
+import type { InternalKeySet, InternalTokenSigner } from '@weir/access';
 import type { Clock, Ids } from '@weir/kernel';
 import type { EventBus } from '@weir/platform/bus';
-import { CLOCK, EVENT_BUS, IDS, LOGGER, METRICS, SERVICE, SETTINGS, TOKEN_SIGNER, type ServiceIdentity } from '@weir/platform/service';
-import type { Logger, Registry } from '@weir/platform/telemetry';
+import { readEnvironment } from '@weir/platform/config';
+import {
+  CLOCK,
+  EVENT_BUS,
+  IDS,
+  KEY_SET,
+  LOGGER,
+  METRICS,
+  SERVICE,
+  SETTINGS,
+  TOKEN_SIGNER,
+  type ServiceIdentity,
+} from '@weir/platform/service';
+import { Counter, type Logger, type Registry } from '@weir/platform/telemetry';
 import { Announcer } from './announce/announcer.ts';
-import { OpenInferenceController } from './open-inference/open-inference.controller.ts';
 import { PackageStore } from './packages/package-store.ts';
-import { LoadedVersions } from './placements/loaded-versions.ts';
 import { PlacementReconciler } from './placements/placement-reconciler.ts';
 import { VersionLoader } from './placements/version-loader.ts';
-import { ModelRuntime } from './runtime/model-runtime.ts';
+import type { ServingSettings } from './serving/control-messages.ts';
+import { ServingFleet } from './serving-processes/serving-fleet.ts';
+import { parseTrustClasses } from './serving-processes/trust-class.ts';
 import type { WorkerSettings } from './settings.ts';
 import { WORKER_ID } from './worker-id.ts';
 import { WorkerLifecycle } from './worker-lifecycle.ts';
-import { WorkerMetrics } from './worker-metrics.ts';
 
 @Module({
-  controllers: [OpenInferenceController],
   providers: [
     {
       provide: WORKER_ID,
       inject: [SETTINGS, SERVICE],
       useFactory: (settings: WorkerSettings, service: ServiceIdentity) => settings.workerId ?? service.instanceId,
     },
-    { provide: WorkerMetrics, inject: [METRICS], useFactory: (registry: Registry) => new WorkerMetrics(registry) },
-    LoadedVersions,
     {
       provide: PackageStore,
       inject: [SETTINGS],
       useFactory: (settings: WorkerSettings) => new PackageStore({ directory: settings.cacheDirectory, maxBytes: settings.cacheBytes }),
     },
     {
-      provide: ModelRuntime,
-      inject: [SETTINGS, LOGGER, WorkerMetrics],
-      useFactory: (settings: WorkerSettings, logger: Logger, metrics: WorkerMetrics) => {
-        const { queueLength, intraOpThreads, runLimitMs } = settings;
-        const runtime = new ModelRuntime({
-          queueLength,
-          intraOpThreads,
-          runLimitMs,
-          observe: metrics,
-          die: (reason) => die(logger, reason),
+      provide: ServingFleet,
+      inject: [SETTINGS, LOGGER, CLOCK, SERVICE, KEY_SET],
+      useFactory: (settings: WorkerSettings, logger: Logger, clock: Clock, service: ServiceIdentity, keySet: InternalKeySet) => {
+        const flightDirectory = join(settings.cacheDirectory, 'flights');
+        mkdirSync(flightDirectory, { recursive: true, mode: 0o700 });
+        return new ServingFleet({
+          settings: (flightFile) => servingSettingsOf(settings, service, keySet, flightFile),
+          flightDirectory,
+          environment: readEnvironment(),
+          trustClasses: parseTrustClasses(settings.trustClasses),
+          memoryBytes: settings.memoryBytes,
+          maxProcesses: settings.maxProcesses,
+          urlOf: (port) => servingUrl(settings, port),
+          logger,
+          now: () => clock.now(),
         });
-        metrics.readQueueLengthFrom(() => runtime.queued);
-        return runtime;
       },
     },
     {
       provide: PlacementReconciler,
-      inject: [SETTINGS, LOGGER, CLOCK, TOKEN_SIGNER, PackageStore, ModelRuntime, LoadedVersions, WorkerMetrics],
+      inject: [LOGGER, CLOCK, TOKEN_SIGNER, PackageStore, ServingFleet, METRICS],
       useFactory: (
-        settings: WorkerSettings,
         logger: Logger,
         clock: Clock,
         signer: InternalTokenSigner,
         packages: PackageStore,
-        runtime: ModelRuntime,
-        versions: LoadedVersions,
-        metrics: WorkerMetrics,
-      ) =>
-        new PlacementReconciler({
-          loader: new VersionLoader({ packages, runtime, signer, memoryBytes: settings.memoryBytes }),
-          versions,
+        fleet: ServingFleet,
+        registry: Registry,
+      ) => {
+        const placements = new Counter({
+          name: 'weir_worker_placements_total',
+          help: 'Attempts to take a version in, by outcome',
+          labelNames: ['outcome'],
+          registers: [registry],
+        });
+        return new PlacementReconciler({
+          loader: new VersionLoader({ packages, fleet, signer }),
+          stateOf: (versionId) => fleet.stateOf(versionId),
           clock,
           logger,
-          observe: metrics,
-        }),
+          observe: { loaded: (outcome) => placements.inc({ outcome }) },
+        });
+      },
     },
     {
       provide: Announcer,
@@ -97,8 +116,44 @@ import { WorkerMetrics } from './worker-metrics.ts';
 })
 export class WorkerModule {}
 
-/** Ends the process at once: with a run that never returns, neither its thread nor `process.exit` would ever end. */
-function die(logger: Logger, reason: string): void {
-  logger.fatal({ reason }, 'this worker cannot go on');
-  process.kill(process.pid, 'SIGKILL');
+function servingSettingsOf(
+  settings: WorkerSettings,
+  service: ServiceIdentity,
+  keySet: InternalKeySet,
+  flightFile: string,
+): ServingSettings {
+  const { host, logLevel, otlpEndpoint, executionProviders, intraOpThreads, queueLength, queueWaitMs, batchMs, maxBatchRows } = settings;
+  const { runLimitMs, defaultTimeoutMs, bodyLimitBytes, maxElements, maxItems, maxTextCharacters, maxImagePixels, maxAudioSeconds } =
+    settings;
+  return {
+    instanceId: service.instanceId,
+    host,
+    logLevel,
+    ...(otlpEndpoint === undefined ? {} : { otlpEndpoint }),
+    keySet: { keys: keySet.keys.map((key) => ({ ...key })) },
+    flightFile,
+    executionProviders: [...executionProviders],
+    slots: settings.slots ?? Math.max(1, Math.floor(availableParallelism() / intraOpThreads)),
+    intraOpThreads,
+    queueLength,
+    queueWaitMs,
+    batchMs,
+    maxBatchRows,
+    runLimitMs,
+    defaultTimeoutMs,
+    bodyLimitBytes,
+    maxElements,
+    maxItems,
+    maxTextCharacters,
+    maxImagePixels,
+    maxAudioSeconds,
+  };
+}
+
+/** The address of a serving process: the worker's own host, its own port. */
+function servingUrl(settings: WorkerSettings, port: number): string {
+  if (settings.advertisedUrl === undefined) return `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`;
+  const url = new URL(settings.advertisedUrl);
+  url.port = String(port);
+  return url.origin;
 }

@@ -115,7 +115,7 @@ export async function startTestService<D extends SettingDefinitions>(
   const request = async (path: string, { principal, caller, ...init }: TestRequest): Promise<Response> => {
     const headers = new Headers(init.headers);
     if (principal !== null) headers.set(INTERNAL_TOKEN_HEADER, await tokenFor(principal, caller));
-    return fetch(`${running.url}${path}`, { ...init, headers, signal: init.signal ?? AbortSignal.timeout(20_000) });
+    return fetch(new URL(path, running.url), { ...init, headers, signal: init.signal ?? AbortSignal.timeout(20_000) });
   };
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopped ??= running.close());

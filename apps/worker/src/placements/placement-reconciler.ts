@@ -1,7 +1,7 @@
 import type { PlacementState, WorkerState } from '@weir/contracts';
 import { ERROR_KINDS, toAppError, type Clock } from '@weir/kernel';
 import type { Logger } from '@weir/platform/telemetry';
-import type { LoadedVersions } from './loaded-versions.ts';
+import type { ServedState } from '../serving-processes/serving-fleet.ts';
 import type { HeldVersion, VersionLoader } from './version-loader.ts';
 
 /** Waits between attempts of what can succeed later: doubling from the first to the last. */
@@ -11,7 +11,8 @@ const MAX_ERROR_LENGTH = 500;
 
 export interface PlacementReconcilerOptions {
   readonly loader: Pick<VersionLoader, 'load' | 'unload'>;
-  readonly versions: LoadedVersions;
+  /** Where a version that was loaded stands now: its process may have ended since. */
+  readonly stateOf: (versionId: string) => ServedState;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly observe?: { loaded(outcome: 'ready' | 'retry' | 'failed'): void };
@@ -49,7 +50,9 @@ export class PlacementReconciler {
 
   /** What this worker says of its versions. */
   states(): LoadedVersionState[] {
-    return [...this.#entries].map(([versionId, { state, error }]) => ({ versionId, state, ...(error === undefined ? {} : { error }) }));
+    return [...this.#entries].map(([versionId, { held, state, error }]) =>
+      held === null ? { versionId, state, ...(error === undefined ? {} : { error }) } : { versionId, ...this.#options.stateOf(versionId) },
+    );
   }
 
   /** Called whenever `states` has changed. */
@@ -100,7 +103,6 @@ export class PlacementReconciler {
       this.#entries.delete(versionId);
       this.#onChange();
       if (held === null) continue;
-      this.#options.versions.remove(held.loaded.modelId, held.loaded.version);
       await this.#options.loader.unload(held);
       this.#options.logger.info({ versionId }, 'version unloaded');
     }
@@ -128,7 +130,7 @@ export class PlacementReconciler {
   }
 
   async #load(entry: Entry): Promise<void> {
-    const { loader, versions, clock, logger, observe } = this.#options;
+    const { loader, clock, logger, observe } = this.#options;
     const { versionId, modelId, version } = entry.placement;
     try {
       entry.held = await loader.load(entry.placement, this.#stopping.signal);
@@ -145,7 +147,6 @@ export class PlacementReconciler {
     }
     entry.state = 'ready';
     entry.error = undefined;
-    versions.add(entry.held.loaded);
     observe?.loaded('ready');
     logger.info({ versionId, modelId, version }, 'version loaded');
   }

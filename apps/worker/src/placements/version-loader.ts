@@ -2,31 +2,24 @@ import type { InternalTokenSigner } from '@weir/access';
 import type { PlacementState } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
 import { artifactsAt } from '../packages/artifact-client.ts';
-import { readModelPackage } from '../packages/model-package.ts';
 import type { HeldPackage, PackageStore } from '../packages/package-store.ts';
-import type { ModelRuntime } from '../runtime/model-runtime.ts';
-import { assertTaskFits } from '../tasks/classifier.ts';
-import { signatureOf } from '../tasks/signature.ts';
-import type { LoadedVersion } from './loaded-versions.ts';
+import type { ServingFleet } from '../serving-processes/serving-fleet.ts';
 
-/** A version in memory, with its files held on disk. */
+/** A version that calls are taken for, with its files held on disk. */
 export interface HeldVersion {
-  readonly loaded: LoadedVersion;
+  readonly versionId: string;
   readonly held: HeldPackage;
 }
 
 export interface VersionLoaderOptions {
   readonly packages: Pick<PackageStore, 'hold'>;
-  readonly runtime: Pick<ModelRuntime, 'load' | 'unload'>;
+  readonly fleet: Pick<ServingFleet, 'place' | 'remove'>;
   readonly signer: InternalTokenSigner;
-  /** Bytes of model files that may be loaded at once. */
-  readonly memoryBytes: number;
 }
 
-/** Brings a placed version from the registry into memory, and out again. One at a time. */
+/** Brings a placed version from the registry to a serving process, and takes it out again. */
 export class VersionLoader {
   readonly #options: VersionLoaderOptions;
-  #loadedBytes = 0;
 
   constructor(options: VersionLoaderOptions) {
     this.#options = options;
@@ -34,39 +27,41 @@ export class VersionLoader {
 
   /** @throws AppError of a retryable kind when trying again can help, of another when the package is at fault */
   async load(placement: PlacementState, signal: AbortSignal): Promise<HeldVersion> {
-    const { packages, runtime, signer, memoryBytes } = this.#options;
-    const sizeBytes = placement.files.reduce((sum, file) => sum + file.sizeBytes, 0);
-    const leftBytes = memoryBytes - this.#loadedBytes;
-    if (sizeBytes > leftBytes) {
-      // What is too large for the whole worker stays so; what lacks room only now gets it when another version is unloaded.
-      throw new AppError(sizeBytes > memoryBytes ? 'model.package_invalid' : 'worker.overloaded', {
-        message: `The package needs ${sizeBytes} bytes of memory; the worker has ${leftBytes} left.`,
-      });
-    }
-    const held = await packages.hold(placement.files, artifactsAt(placement.artifactsUrl, signer), signal);
+    const { packages, fleet, signer } = this.#options;
+    const { versionId, modelId, model, version, task, files, ownerTenantId } = placement;
+    const held = await packages.hold(files, artifactsAt(placement.artifactsUrl, signer), signal);
     try {
-      const modelPackage = await readModelPackage(held.directory, placement.files, placement.task);
-      const { versionId, modelId, version } = placement;
-      const found = await runtime.load(versionId, modelPackage.modelFile, modelPackage.text);
-      try {
-        const signature = signatureOf(found);
-        assertTaskFits(modelPackage, signature);
-        this.#loadedBytes += held.sizeBytes;
-        return { held, loaded: { versionId, modelId, version, modelPackage, signature } };
-      } catch (error) {
-        // ONNX Runtime has it, but nobody could ever run it.
-        await runtime.unload(versionId);
-        throw error;
-      }
+      const placed = { versionId, modelId, model, version, task, files: [...files], directory: held.directory };
+      await unlessAborted(fleet.place(placed, ownerTenantId, networkBytes(placement)), signal);
+      return { versionId, held };
     } catch (error) {
+      await fleet.remove(versionId, { isForgiven: false });
       held.release();
       throw error;
     }
   }
 
-  async unload({ loaded, held }: HeldVersion): Promise<void> {
-    await this.#options.runtime.unload(loaded.versionId);
-    this.#loadedBytes -= held.sizeBytes;
+  async unload({ versionId, held }: HeldVersion): Promise<void> {
+    await this.#options.fleet.remove(versionId);
     held.release();
+  }
+}
+
+/** What the networks of a package take in memory at least: their files. */
+function networkBytes({ files }: PlacementState): number {
+  return files
+    .filter((file) => /\.(onnx|onnx_data|onnx\.data|data|bin)(_\d+)?$/.test(file.path))
+    .reduce((sum, file) => sum + file.sizeBytes, 0);
+}
+
+/** A worker that stops does not wait for a model that loads. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(new AppError('service.stopping'));
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
   }
 }

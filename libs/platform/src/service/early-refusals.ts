@@ -34,11 +34,21 @@ export function refuseBadAddress(logger: Logger): (error: Error, request: Fastif
   return (error, request, reply) => sendError(reply, error, requestContext(request).requestId || requestIdOf(undefined), logger);
 }
 
-/** Refuses compressed bodies, which nobody here unpacks: what is packed small may be endless. */
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The route unpacks compressed bodies itself, within a bound. */
+    unpacksBodies?: boolean;
+  }
+}
+
+/** `config` of a route that unpacks compressed bodies itself, within a bound. */
+export const UNPACKS_BODIES = { unpacksBodies: true } as const;
+
+/** Refuses compressed bodies where the route does not unpack them: what is packed small may be endless. */
 export function refuseCompressedBodies(fastify: FastifyInstance): void {
   fastify.addHook('preParsing', (request, _reply, _payload, done) => {
     const encoding = request.headers['content-encoding'];
-    if (encoding === undefined || encoding === 'identity') done();
+    if (encoding === undefined || encoding === 'identity' || request.routeOptions.config.unpacksBodies === true) done();
     else
       done(new AppError('request.unsupported_media_type', { message: 'A compressed body is not read: send it without content-encoding.' }));
   });

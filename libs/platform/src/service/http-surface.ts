@@ -2,7 +2,7 @@ import { INTERNAL_TOKEN_HEADER, REQUEST_ID_HEADER, type InternalTokenVerifier } 
 import type { FastifyInstance } from 'fastify';
 import { SpanKind, trace, context as otelContext } from '@opentelemetry/api';
 import { requestIdOf, sendError, setRequestContext } from '../http/index.ts';
-import { httpRequestHistogram, inRequest, inSpan, isTracingEnabled, type Logger, type Registry } from '../telemetry/index.ts';
+import { addedUp, httpRequestHistogram, inRequest, inSpan, isTracingEnabled, type Logger, type Registry } from '../telemetry/index.ts';
 import type { Readiness } from './readiness.ts';
 
 /** `/health/live`: the process answers. `/health/ready`: it can take traffic; 503 with the failed checks otherwise. */
@@ -15,8 +15,11 @@ export function mountHealth(fastify: FastifyInstance, readiness: Readiness): voi
 }
 
 /** `/metrics` in Prometheus' text format. */
-export function mountMetrics(fastify: FastifyInstance, metrics: Registry): void {
-  fastify.get('/metrics', async (_, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
+export function mountMetrics(fastify: FastifyInstance, metrics: Registry, more?: () => Promise<readonly unknown[]>): void {
+  fastify.get('/metrics', async (_, reply) => {
+    const all = more === undefined ? metrics : addedUp([await metrics.getMetricsAsJSON(), ...(await more())]);
+    return reply.type(metrics.contentType).send(await all.metrics());
+  });
 }
 
 /** Times every request by its route pattern. */

@@ -35,6 +35,8 @@ export interface ServiceDefinition<D extends SettingDefinitions> {
   readonly surface?: 'internal' | 'public';
   /** Answers the errors of HTTP handlers, and those before them (a body too large), in another shape than the REST one. */
   readonly errorFilter?: (logger: Logger) => ExceptionFilter;
+  /** What other processes of the service measure, each in prom-client's JSON; added up with what this one measures. */
+  readonly moreMetrics?: (app: NestFastifyApplication) => Promise<readonly unknown[]>;
 }
 
 export interface RunningService {
@@ -74,7 +76,8 @@ export async function startService<D extends SettingDefinitions>(
   traceRequests(fastify);
   if (definition.surface !== 'public') {
     guardInternalPort(fastify, app.get<InternalTokenVerifier>(TOKEN_VERIFIER), parts.logger);
-    mountMetrics(fastify, parts.metrics);
+    const { moreMetrics } = definition;
+    mountMetrics(fastify, parts.metrics, moreMetrics === undefined ? undefined : () => moreMetrics(app));
   }
   mountHealth(fastify, readiness);
   await app.listen(parts.settings.port, parts.settings.host);

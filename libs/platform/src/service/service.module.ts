@@ -6,7 +6,19 @@ import type { EventBus } from '../bus/event-bus.ts';
 import type { Logger, Registry } from '../telemetry/index.ts';
 import type { BaseSettings } from './base-settings.ts';
 import { Readiness } from './readiness.ts';
-import { CLOCK, EVENT_BUS, IDS, LOGGER, METRICS, SERVICE, SETTINGS, TOKEN_SIGNER, TOKEN_VERIFIER, type ServiceIdentity } from './tokens.ts';
+import {
+  CLOCK,
+  EVENT_BUS,
+  IDS,
+  KEY_SET,
+  LOGGER,
+  METRICS,
+  SERVICE,
+  SETTINGS,
+  TOKEN_SIGNER,
+  TOKEN_VERIFIER,
+  type ServiceIdentity,
+} from './tokens.ts';
 
 /** What the boot made before Nest: given to the module, so that specs can give their own. */
 export interface ServiceParts {
@@ -56,6 +68,7 @@ export class ServiceModule {
       { provide: EVENT_BUS, useValue: parts.bus },
       { provide: CLOCK, useValue: parts.clock ?? systemClock },
       { provide: IDS, useValue: parts.ids ?? systemIds },
+      { provide: KEY_SET, useValue: parts.keySet },
       { provide: TOKEN_SIGNER, useValue: new InternalTokenSigner(parts.signingKey) },
       { provide: TOKEN_VERIFIER, useValue: new InternalTokenVerifier(parts.service.name, parts.keySet) },
     ];

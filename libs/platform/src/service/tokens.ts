@@ -6,6 +6,8 @@ export const IDS = Symbol('weir.ids');
 export const EVENT_BUS = Symbol('weir.event-bus');
 export const TOKEN_SIGNER = Symbol('weir.token-signer');
 export const TOKEN_VERIFIER = Symbol('weir.token-verifier');
+/** Public keys of all services. */
+export const KEY_SET = Symbol('weir.key-set');
 export const METRICS = Symbol('weir.metrics');
 export const SERVICE = Symbol('weir.service');
 

@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { AggregatorRegistry, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
 
 export { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
@@ -21,4 +21,9 @@ export function httpRequestHistogram(registry: Registry): Histogram<'method' | '
     buckets: LATENCY_BUCKETS_SECONDS,
     registers: [registry],
   });
+}
+
+/** One registry out of what several processes measure, each in prom-client's JSON. */
+export function addedUp(metrics: readonly unknown[]): Registry {
+  return AggregatorRegistry.aggregate([...metrics] as object[]);
 }

@@ -40,6 +40,9 @@ export interface ServingEdgeOptions {
   readonly control: (versionId: string, what: 'load' | 'unload', signal: AbortSignal) => Promise<void>;
 }
 
+/** JSON alone, and JSON with binary tensors behind it. */
+const CONTENT_TYPES = ['application/json', 'application/octet-stream'];
+
 interface ModelParams {
   readonly model: string;
   readonly version?: string;
@@ -58,7 +61,7 @@ export function servingEdge(options: ServingEdgeOptions): FastifyInstance {
     routerOptions: { maxParamLength: 200 },
   });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_, body, done) => done(null, body));
+  app.addContentTypeParser([...CONTENT_TYPES], { parseAs: 'buffer' }, (_, body, done) => done(null, body));
   const refuse = (request: FastifyRequest, reply: FastifyReply, thrown: unknown): void => answerError(request, reply, thrown, logger);
   app.setErrorHandler((error, request, reply) => refuse(request, reply, error));
   app.setNotFoundHandler((request, reply) => refuse(request, reply, new AppError('request.not_found')));
@@ -141,7 +144,9 @@ function operator(request: FastifyRequest): void {
 
 function answer(options: ServingEdgeOptions, request: ModelRequest, reply: FastifyReply): Promise<FastifyReply> {
   const { traceparent } = request.headers;
-  return inSpan('infer', { traceparent: typeof traceparent === 'string' ? traceparent : undefined }, () => answerCall(options, request, reply));
+  return inSpan('infer', { traceparent: typeof traceparent === 'string' ? traceparent : undefined }, () =>
+    answerCall(options, request, reply),
+  );
 }
 
 async function answerCall({ settings, versions }: ServingEdgeOptions, request: ModelRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -157,10 +162,16 @@ async function answerCall({ settings, versions }: ServingEdgeOptions, request: M
     const body = await unpacked(request.body, headers['content-encoding'], settings.bodyLimitBytes);
     const call = readRequest(body, headers, { maxTensors: MAX_TENSORS, maxElements: settings.maxElements });
     const { outputs, usage } = await withDeadline(reply.raw, timeoutMs, (signal) =>
-      run(entry, { inputs: call.inputs, outputs: call.outputs ?? [], parameters: call.parameters ?? {} }, priority, signal, taskLimitsOf(settings)),
+      run(
+        entry,
+        { inputs: call.inputs, outputs: call.outputs ?? [], parameters: call.parameters ?? {} },
+        priority,
+        signal,
+        taskLimitsOf(settings),
+      ),
     );
     const publicName = headers[MODEL_NAME_HEADER];
-    const encoded = encodeResponse(
+    const encoded = encodedAnswer(
       {
         model_name: typeof publicName === 'string' ? publicName : model,
         model_version: entry.served.placed.version,
@@ -173,6 +184,17 @@ async function answerCall({ settings, versions }: ServingEdgeOptions, request: M
     return reply.headers({ ...encoded.headers, [USAGE_HEADER]: usageHeader(usage) }).send(encoded.body);
   } finally {
     entry.statistics.answered((performance.now() - startedAtMs) / 1000, isOk);
+  }
+}
+
+/** What a task makes has been checked; numbers that JSON cannot say come from raw tensors, which are the caller's. */
+function encodedAnswer(...message: Parameters<typeof encodeResponse>): ReturnType<typeof encodeResponse> {
+  try {
+    return encodeResponse(...message);
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'model.failed')
+      throw new AppError('model.input_invalid', { field: 'inputs', message: `${error.message} (for these tensors)` });
+    throw error;
   }
 }
 
@@ -191,7 +213,11 @@ function run(
     const result = await served.run(item, priority, signal);
     if (parent !== undefined) {
       recordSpan('queue', parent, queuedAtMs, result.startedAtMs, { network: item.network });
-      recordSpan('execute', parent, result.startedAtMs, result.endedAtMs, { network: item.network, rows: item.rows, 'batch.rows': result.batchRows });
+      recordSpan('execute', parent, result.startedAtMs, result.endedAtMs, {
+        network: item.network,
+        rows: item.rows,
+        'batch.rows': result.batchRows,
+      });
     }
     return result.outputs;
   };

@@ -13,7 +13,13 @@ import type { ItemResult, Priority, WaitingItem } from './waiting-item.ts';
 export interface NetworkObserver {
   /** An item left the queue for its run. */
   waited(seconds: number): void;
-  ran(run: { readonly seconds: number; readonly rows: number; readonly items: number; readonly paddingWaste: number; readonly isOk: boolean }): void;
+  ran(run: {
+    readonly seconds: number;
+    readonly rows: number;
+    readonly items: number;
+    readonly paddingWaste: number;
+    readonly isOk: boolean;
+  }): void;
   rejected(reason: RejectionReason): void;
 }
 

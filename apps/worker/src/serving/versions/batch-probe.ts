@@ -61,7 +61,8 @@ function changed(item: ProbeItem): ProbeItem {
   for (const { type, data } of feeds) {
     if (Array.isArray(data)) data.reverse();
     else if (type === 'float16') (data as Uint16Array).set(toHalfBits(fromHalfBits(data as Uint16Array).map((value) => value / 2)));
-    else if (data instanceof Float32Array || data instanceof Float64Array) for (let i = 0; i < data.length; i++) data[i] = (data[i] ?? 0) / 2;
+    else if (data instanceof Float32Array || data instanceof Float64Array)
+      for (let i = 0; i < data.length; i++) data[i] = (data[i] ?? 0) / 2;
     else data.reverse();
   }
   return { ...rest, feeds };
@@ -72,7 +73,10 @@ function madeUp({ inputs, outputs }: LoadedSignature): ProbeItem | null {
   const feeds: OnnxTensor[] = [];
   for (const { name, type, dims } of inputs) {
     const shape = dims.map((size, axis) => (typeof size === 'number' && size > 0 ? size : axis === 0 ? 1 : FREE_SIZE));
-    const data = madeUpData(type as OnnxType, shape.reduce((count, size) => count * size, 1));
+    const data = madeUpData(
+      type as OnnxType,
+      shape.reduce((count, size) => count * size, 1),
+    );
     if (data === null) return null;
     feeds.push({ name, type: type as OnnxType, dims: shape, data });
   }

@@ -1,5 +1,14 @@
 import { readFile } from 'node:fs/promises';
-import { AUDIO_INPUT, IMAGE_INPUT, parseInferenceRequest, RECORD_INPUT, SEED_INPUT, TEXT_INPUT, USER_INPUT, type RequestTensor } from '@weir/open-inference';
+import {
+  AUDIO_INPUT,
+  IMAGE_INPUT,
+  parseInferenceRequest,
+  RECORD_INPUT,
+  SEED_INPUT,
+  TEXT_INPUT,
+  USER_INPUT,
+  type RequestTensor,
+} from '@weir/open-inference';
 import { pathOf } from '../model-package/package-files.ts';
 import type { ModelPackage } from '../model-package/model-package.ts';
 import type { TaskRequest } from '../tasks/task.ts';
@@ -33,7 +42,8 @@ async function requestOf(
   if (input.audioFile !== undefined) return processed(AUDIO_INPUT, [], await file(input.audioFile));
   if (input.record !== undefined) return processed(RECORD_INPUT, [JSON.stringify(input.record)]);
   if (input.user !== undefined) return processed(USER_INPUT, [input.user]);
-  if (input.seed !== undefined) return { inputs: [{ name: SEED_INPUT, datatype: 'INT64', shape: [1], data: [input.seed] }], outputs: [], parameters: {} };
+  if (input.seed !== undefined)
+    return { inputs: [{ name: SEED_INPUT, datatype: 'INT64', shape: [1], data: [input.seed] }], outputs: [], parameters: {} };
   return null;
 }
 

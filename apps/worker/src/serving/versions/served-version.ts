@@ -174,7 +174,10 @@ export class ServedVersion {
     }
   }
 
-  #loadNetwork({ weir }: ModelPackage, { file, padding }: { file: string; padding: Parameters<typeof Network.load>[0]['padding'] }): Promise<Network> {
+  #loadNetwork(
+    { weir }: ModelPackage,
+    { file, padding }: { file: string; padding: Parameters<typeof Network.load>[0]['padding'] },
+  ): Promise<Network> {
     const { limits, slots, intraOpThreads, executionProviders, maxInstances, observer, record, onBroken } = this.#options;
     const { instances = 1, maxBatchSize, runLimitMs } = weir.runtime ?? {};
     return Network.load({
@@ -205,7 +208,12 @@ export class ServedVersion {
         if (network === undefined) throw new AppError('model.failed');
         const { feeds, outputs, rows, length = 0 } = item;
         if (!samples.has(item.network))
-          samples.set(item.network, { feeds: feeds.map((feed) => ({ ...feed, data: feed.data.slice() as OnnxTensor['data'] })), outputs, rows, length });
+          samples.set(item.network, {
+            feeds: feeds.map((feed) => ({ ...feed, data: feed.data.slice() as OnnxTensor['data'] })),
+            outputs,
+            rows,
+            length,
+          });
         return (await network.runTogether([{ feeds, outputs, rows, length }]))[0] ?? [];
       };
       try {

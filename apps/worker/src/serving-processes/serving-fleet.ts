@@ -1,0 +1,280 @@
+import { AppError, toAppError } from '@weir/kernel';
+import type { Logger } from '@weir/platform/telemetry';
+import type { PlacedVersion, ServingSettings } from '../serving/control-messages.ts';
+import { evictions } from './memory-budget.ts';
+import { ServingGroup, type GroupVersion } from './serving-group.ts';
+import { Suspects } from './suspects.ts';
+import { trustClassOf, type TrustClasses } from './trust-class.ts';
+
+/** A process may need this much beside the models in it. */
+const PROCESS_BASE_BYTES = 1_073_741_824;
+/** What the calls of a process that is replaced get to finish. */
+const REPLACED_DRAIN_MS = 5_000;
+/** Memory of a process that nothing accounts for, before the process is replaced: ONNX Runtime leaks where sessions come and go. */
+const UNACCOUNTED_FACTOR = 1.5;
+const UNACCOUNTED_BYTES = 512 * 1_048_576;
+const LEAK_WATCH_MS = 10_000;
+
+export interface ServingFleetOptions {
+  readonly settings: (flightFile: string) => ServingSettings;
+  readonly flightDirectory: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly trustClasses: TrustClasses;
+  /** Bytes that models may take in all processes together. */
+  readonly memoryBytes: number;
+  readonly maxProcesses: number;
+  readonly urlOf: (port: number) => string;
+  readonly logger: Logger;
+  readonly now: () => number;
+}
+
+/** A version as the gateway may know it. */
+export type ServedState =
+  { readonly state: 'ready'; readonly url: string } | { readonly state: 'loading' } | { readonly state: 'failed'; readonly error: string };
+
+interface Placed {
+  readonly version: PlacedVersion;
+  readonly ownerTenantId: string;
+  readonly bytes: number;
+}
+
+/** All serving processes of a worker: who is where, what is in memory, and what happens when a process ends. */
+export class ServingFleet {
+  readonly #options: ServingFleetOptions;
+  readonly #placed = new Map<string, Placed>();
+  readonly #groups = new Map<string, ServingGroup>();
+  /** Processes that go on taking calls until those that replace them are ready. */
+  readonly #retiring = new Set<ServingGroup>();
+  readonly #suspects = new Suspects();
+  /** Loads that are under way, by version: nobody asks twice. */
+  readonly #loads = new Map<string, Promise<void>>();
+  readonly #leakWatch: NodeJS.Timeout;
+  #onChange: () => void = () => undefined;
+  #isClosed = false;
+
+  constructor(options: ServingFleetOptions) {
+    this.#options = options;
+    this.#leakWatch = setInterval(() => this.#replaceLeaking(), LEAK_WATCH_MS);
+    this.#leakWatch.unref();
+  }
+
+  /** Called whenever `stateOf` may answer otherwise. */
+  onChange(listener: () => void): void {
+    this.#onChange = listener;
+  }
+
+  /**
+   * Takes calls for a version and brings it into memory once, so that it is known to work.
+   *
+   * @param bytes memory that its files tell of
+   * @throws AppError of a retryable kind when trying again can help, of another when the package is at fault
+   */
+  async place(version: PlacedVersion, ownerTenantId: string, bytes: number): Promise<void> {
+    if (bytes > this.#options.memoryBytes)
+      throw new AppError('model.package_invalid', {
+        message: `The package needs ${bytes} bytes of memory; the worker has ${this.#options.memoryBytes} in all.`,
+      });
+    const placed: Placed = { version, ownerTenantId, bytes };
+    this.#placed.set(version.versionId, placed);
+    const member = this.#join(placed);
+    try {
+      await this.#load(member);
+    } catch (error) {
+      if (this.#suspects.isGivenUp(version.versionId)) throw this.#givenUp();
+      await this.remove(version.versionId, { isForgiven: false });
+      throw error;
+    }
+  }
+
+  /** Takes no more calls for a version, and frees its memory. */
+  async remove(versionId: string, { isForgiven = true }: { isForgiven?: boolean } = {}): Promise<void> {
+    this.#placed.delete(versionId);
+    if (isForgiven) this.#suspects.forget(versionId);
+    const group = this.#groupOf(versionId);
+    await group?.remove(versionId);
+    if (group !== undefined && group.versions().length === 0) await this.#end(group);
+  }
+
+  stateOf(versionId: string): ServedState {
+    if (this.#suspects.isGivenUp(versionId)) return { state: 'failed', error: this.#givenUp().message };
+    const group = this.#groupOf(versionId);
+    const version = group?.get(versionId);
+    if (version?.state !== 'in-memory') {
+      for (const retiring of this.#retiring)
+        if (retiring.url !== null && retiring.get(versionId) !== undefined) return { state: 'ready', url: retiring.url };
+    }
+    if (group?.url === null || group?.url === undefined || version?.isProven !== true) return { state: 'loading' };
+    return { state: 'ready', url: group.url };
+  }
+
+  /** What all processes measure, each in prom-client's JSON. */
+  async metrics(timeoutMs: number): Promise<unknown[]> {
+    return (await Promise.all([...this.#groups.values()].map((group) => group.metrics(timeoutMs)))).filter((metrics) => metrics !== null);
+  }
+
+  /** Ends all processes after the calls that they have. */
+  async close(drainMs: number): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#leakWatch);
+    await Promise.all([...this.#groups.values(), ...this.#retiring].map((group) => group.close(drainMs)));
+  }
+
+  #groupOf(versionId: string): ServingGroup | undefined {
+    for (const group of this.#groups.values()) if (group.get(versionId) !== undefined) return group;
+    return undefined;
+  }
+
+  /** Puts a version into the process of its trust class, or into one of its own when it is under suspicion. */
+  #join({ version, ownerTenantId, bytes }: Placed): { group: ServingGroup; version: GroupVersion } {
+    const key = this.#suspects.isSuspect(version.versionId)
+      ? ownKey(version.versionId)
+      : `class ${trustClassOf(ownerTenantId, this.#options.trustClasses)}`;
+    let group = this.#groups.get(key);
+    if (group === undefined) {
+      if (this.#groups.size >= this.#options.maxProcesses)
+        throw new AppError('worker.overloaded', { message: `The worker runs ${this.#groups.size} processes and may not start another.` });
+      group = this.#startGroup(key);
+    }
+    return { group, version: group.add(version, bytes) };
+  }
+
+  #startGroup(key: string): ServingGroup {
+    const { settings, flightDirectory, environment, logger, urlOf, memoryBytes } = this.#options;
+    const group: ServingGroup = new ServingGroup({
+      key,
+      settings,
+      flightDirectory,
+      memoryLimitBytes: memoryBytes + PROCESS_BASE_BYTES,
+      environment,
+      logger,
+      urlOf,
+      onWanted: (version) => void this.#load({ group, version }).catch(() => group.refuse(version)),
+      onAsked: (version, what) => void this.#asked(group, version, what),
+      onCrash: (running) => this.#crashed(group, running),
+      onChange: () => this.#onChange(),
+    });
+    this.#groups.set(key, group);
+    return group;
+  }
+
+  async #asked(group: ServingGroup, version: GroupVersion, what: 'load' | 'unload'): Promise<void> {
+    try {
+      if (what === 'load') await this.#load({ group, version });
+      else await group.unload(version);
+    } catch (error) {
+      this.#options.logger.warn({ versionId: version.placed.versionId, err: error }, `an operator's ${what} failed`);
+    }
+  }
+
+  /** Makes room and loads; one load of a version at a time. */
+  #load(member: { group: ServingGroup; version: GroupVersion }): Promise<void> {
+    const { versionId } = member.version.placed;
+    const underWay = this.#loads.get(versionId);
+    if (underWay !== undefined) return underWay;
+    const load = this.#loadNow(member).finally(() => this.#loads.delete(versionId));
+    this.#loads.set(versionId, load);
+    return load;
+  }
+
+  async #loadNow({ group, version }: { group: ServingGroup; version: GroupVersion }): Promise<void> {
+    // Its process may just be starting: then it asks again itself as soon as it listens.
+    await group.started();
+    if (group.get(version.placed.versionId) !== version) throw new AppError('model.not_ready');
+    await this.#makeRoom(version);
+    await group.load(version);
+  }
+
+  async #makeRoom(version: GroupVersion): Promise<void> {
+    const others = [...this.#groups.values()].flatMap((group) => group.versions().map((member) => ({ group, member })));
+    const inMemory = others.filter(({ member }) => member !== version && (member.state === 'in-memory' || member.state === 'loading'));
+    const chosen = evictions(
+      this.#options.memoryBytes,
+      version.bytes,
+      inMemory.map(({ member }) => ({
+        versionId: member.placed.versionId,
+        bytes: member.bytes,
+        idleMs: member.idleMs,
+        isBusy: member.isBusy || member.state === 'loading',
+      })),
+    );
+    if (chosen === null)
+      throw new AppError('worker.overloaded', {
+        message: `The model needs ${version.bytes} bytes of memory; too little of the worker's ${this.#options.memoryBytes} can be freed now.`,
+        retryAfterMs: 1_000,
+      });
+    await Promise.all(
+      inMemory.filter(({ member }) => chosen.includes(member.placed.versionId)).map(({ group, member }) => group.unload(member)),
+    );
+  }
+
+  /** A process ended with these versions running, or one of them hangs in it. */
+  #crashed(group: ServingGroup, running: readonly string[]): void {
+    if (this.#isClosed) return;
+    const members = running.filter((versionId) => group.get(versionId) !== undefined);
+    this.#suspects.crashed(members, this.#options.now());
+    const isAlone = group.key === ownKey(members[0]);
+    for (const versionId of members) {
+      const { isProven, isWanted } = group.get(versionId) ?? { isProven: false, isWanted: false };
+      const placed = this.#placed.get(versionId);
+      const isGivenUp = this.#suspects.isGivenUp(versionId);
+      if (isGivenUp) this.#options.logger.error({ versionId }, 'a version is given up: it ended its process again and again');
+      if (isAlone && !isGivenUp) continue;
+      group.forget(versionId);
+      // One that was never loaded is placed again by whoever placed it.
+      if (isGivenUp || placed === undefined || !isProven) continue;
+      try {
+        Object.assign(this.#join(placed).version, { isProven, isWanted });
+      } catch (error) {
+        this.#options.logger.error({ versionId, err: toAppError(error) }, 'a version has no process');
+      }
+    }
+    if (group.versions().length === 0) void this.#end(group);
+    else if (group.url !== null) this.#replace(group);
+    this.#onChange();
+  }
+
+  /** Starts another process for the versions of a group; the old one takes calls until the new one has them in memory. */
+  #replace(group: ServingGroup): void {
+    const successor = this.#startGroup(group.key);
+    const wanted: GroupVersion[] = [];
+    for (const { placed, bytes, isProven, isWanted } of group.versions()) {
+      const version = successor.add(placed, bytes);
+      Object.assign(version, { isProven, isWanted });
+      if (isWanted) wanted.push(version);
+    }
+    this.#retiring.add(group);
+    const loads = wanted.map((version) => this.#load({ group: successor, version }));
+    void Promise.allSettled(loads).then(async () => {
+      this.#retiring.delete(group);
+      this.#onChange();
+      await group.close(REPLACED_DRAIN_MS);
+    });
+  }
+
+  #replaceLeaking(): void {
+    for (const group of this.#groups.values()) {
+      const accounted =
+        PROCESS_BASE_BYTES / 4 + group.versions().reduce((sum, version) => sum + (version.state === 'in-memory' ? version.bytes : 0), 0);
+      if (group.url === null || group.rssBytes < accounted * UNACCOUNTED_FACTOR + UNACCOUNTED_BYTES) continue;
+      this.#options.logger.warn(
+        { rssBytes: group.rssBytes, accountedBytes: accounted },
+        'a serving process holds memory that no model accounts for',
+      );
+      this.#replace(group);
+    }
+  }
+
+  async #end(group: ServingGroup): Promise<void> {
+    if (this.#groups.get(group.key) === group) this.#groups.delete(group.key);
+    await group.close(0);
+  }
+
+  #givenUp(): AppError {
+    return new AppError('model.package_invalid', { message: 'The model ended the process that ran it several times.' });
+  }
+}
+
+/** Key of the process of a version under suspicion. */
+function ownKey(versionId: string | undefined): string {
+  return `version ${versionId}`;
+}
