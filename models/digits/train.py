@@ -3,7 +3,6 @@
     python models/digits/train.py --data DIR
 """
 
-import gzip
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent / "training"))
 
 import common  # first: it fixes the number of threads
+import mnist
 
 import numpy as np
 import torch
@@ -18,11 +18,6 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-IMAGES = ("mnist-t10k-images-idx3-ubyte.gz", "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6")
-LABELS = ("mnist-t10k-labels-idx1-ubyte.gz", "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6")
-IMAGE_HEADER_BYTES, LABEL_HEADER_BYTES = 16, 8
-SIDE = 28
-HELD_OUT = 1000
 SEED = 0
 EPOCHS = 14
 # The last epochs see the images where they really are, as the model will in use.
@@ -48,31 +43,15 @@ class DigitsCnn(nn.Module):
         return self.classifier(self.dropout(F.relu(self.hidden(features))))
 
 
-def load_digits(data_folder):
-    """(training pixels, training labels), (held-out pixels, held-out labels); pixels are bytes, ink is 255."""
-    raw_images = gzip.decompress(common.checked_bytes(data_folder, *IMAGES))
-    raw_labels = gzip.decompress(common.checked_bytes(data_folder, *LABELS))
-    pixels = np.frombuffer(raw_images, np.uint8, offset=IMAGE_HEADER_BYTES).reshape(-1, 1, SIDE, SIDE)
-    labels = np.frombuffer(raw_labels, np.uint8, offset=LABEL_HEADER_BYTES).astype(np.int64)
-    order = np.random.default_rng(SEED).permutation(len(pixels))
-    training, held_out = order[:-HELD_OUT], order[-HELD_OUT:]
-    return (pixels[training], labels[training]), (pixels[held_out], labels[held_out])
-
-
-def as_input(pixels):
-    """Bytes to what the model takes: 0..1, ink is 1."""
-    return pixels.astype(np.float32) / 255
-
-
 def shift(images, generator):
     """Moves a batch by up to two pixels in each direction: people do not write in the exact middle."""
     padded = F.pad(images, (MAX_SHIFT_PIXELS,) * 4)
     top, left = generator.integers(0, 2 * MAX_SHIFT_PIXELS + 1, size=2)
-    return padded[:, :, top:top + SIDE, left:left + SIDE]
+    return padded[:, :, top:top + mnist.SIDE, left:left + mnist.SIDE]
 
 
 def train(pixels, labels):
-    images, targets = torch.from_numpy(as_input(pixels)), torch.from_numpy(labels)
+    images, targets = torch.from_numpy(mnist.as_brightness(pixels)), torch.from_numpy(labels)
     generator = np.random.default_rng(SEED)
     network = DigitsCnn()
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=1e-2)
@@ -107,7 +86,7 @@ def write_configuration(folder):
     common.write_json(folder / "config.json", {
         "architectures": ["DigitsCnn"],
         "model_type": "digits-cnn",
-        "image_size": SIDE,
+        "image_size": mnist.SIDE,
         "num_channels": 1,
         "id2label": {str(digit): str(digit) for digit in range(10)},
         "label2id": {str(digit): digit for digit in range(10)},
@@ -116,7 +95,7 @@ def write_configuration(folder):
         "image_processor_type": "ViTImageProcessor",
         "do_convert_rgb": False,
         "do_resize": True,
-        "size": {"height": SIDE, "width": SIDE},
+        "size": {"height": mnist.SIDE, "width": mnist.SIDE},
         "resample": 2,
         "do_rescale": True,
         "rescale_factor": 1 / 255,
@@ -137,7 +116,7 @@ def write_weir(folder, accuracy):
             "value": accuracy,
             "dataset": "MNIST t10k",
             "split": "held-out 1,000 images",
-            "n": HELD_OUT,
+            "n": mnist.HELD_OUT,
         }],
         "examples": [
             {"input": {"imageFile": f"examples/{name}.png"}, "expected": {"label": str(digit)}}
@@ -168,7 +147,7 @@ Reads one handwritten digit, 0 to 9, from a 28×28 grey picture.
 | input | `pixel_values`, float32 `[batch, 1, 28, 28]`, 0 to 1, bright ink on a dark ground |
 | output | `logits`, float32 `[batch, 10]`; softmax gives probabilities |
 | training data | 9,000 of the 10,000 MNIST t10k images |
-| **held-out accuracy** | **{accuracy:.3f}** on the other {HELD_OUT:,} images, measured on `onnx/model.onnx` in ONNX Runtime |
+| **held-out accuracy** | **{accuracy:.3f}** on the other {mnist.HELD_OUT:,} images, measured on `onnx/model.onnx` in ONNX Runtime |
 | weakest digit | {digit}: {right} of {total} right |
 | licence | CC BY-SA 3.0 for the weights and the pictures, as for the data |
 
@@ -198,17 +177,17 @@ def main():
     common.make_deterministic(SEED)
     out = arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    (training_pixels, training_labels), (pixels, labels) = load_digits(arguments.data)
+    (training_pixels, training_labels), (pixels, labels) = mnist.load(arguments.data)
 
     network = train(training_pixels, training_labels)
     model_path = out / "onnx" / "model.onnx"
     common.export_onnx(
-        network, (torch.zeros(2, 1, SIDE, SIDE),), model_path,
+        network, (torch.zeros(2, 1, mnist.SIDE, mnist.SIDE),), model_path,
         ["pixel_values"], {"pixel_values": {0: "batch"}, "logits": {0: "batch"}},
     )
 
     session = common.open_session(model_path)
-    (logits,) = session.run(["logits"], {"pixel_values": as_input(pixels)})
+    (logits,) = session.run(["logits"], {"pixel_values": mnist.as_brightness(pixels)})
     predictions = logits.argmax(-1)
     accuracy = float((predictions == labels).mean())
     print(f"held-out accuracy {accuracy} (n = {len(labels)})")
@@ -218,7 +197,7 @@ def main():
     rows = write_samples(out, pixels, labels, predictions)
     write_configuration(out)
     write_weir(out, accuracy)
-    seven = as_input(pixels[[rows[7]]])
+    seven = mnist.as_brightness(pixels[[rows[7]]])
     example = common.open_inference_example(session, {"pixel_values": seven}, predicted=["7"])
     common.write_json(out / "example.json", example, compact=True)
     parameters = sum(parameter.numel() for parameter in network.parameters())

@@ -345,7 +345,7 @@ def main():
     predicted = [LABELS[number] for number in predict(session, tokenizer, example_texts)]
     if predicted != [label for _, label in EXAMPLES]:
         raise SystemExit(f"the examples came out as {predicted}")
-    example = common.open_inference_example(session, feeds(tokenizer, example_texts), predicted, texts=example_texts)
+    example = common.open_inference_example(session, feeds(tokenizer, example_texts), predicted=predicted, texts=example_texts)
     common.write_json(out / "example.json", example, compact=True)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     common.write_card(out / "README.md", card(accuracy, teacher_accuracy, len(training), len(texts), parameters))

@@ -1,4 +1,4 @@
-"""What both training scripts share: checked data, fixed seeds, ONNX export, measured output files."""
+"""What the training scripts share: checked data, fixed seeds, ONNX export, measured output files."""
 
 import argparse
 import hashlib
@@ -50,13 +50,13 @@ def checked_bytes(folder, name, sha256):
     return content
 
 
-def export_onnx(network, example_inputs, path, input_names, dynamic_axes):
-    """Writes the network with the single output `logits` and checks the file."""
+def export_onnx(network, example_inputs, path, input_names, dynamic_axes, output="logits"):
+    """Writes the network with its single output and checks the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     network.eval()
     torch.onnx.export(
         network, example_inputs, str(path),
-        input_names=input_names, output_names=["logits"], dynamic_axes=dynamic_axes,
+        input_names=input_names, output_names=[output], dynamic_axes=dynamic_axes,
         opset_version=ONNX_OPSET, do_constant_folding=True, dynamo=False,
     )
     onnx.checker.check_model(onnx.load(str(path)), full_check=True)
@@ -82,15 +82,16 @@ def open_inference_tensor(name, array, decimals=6):
     }
 
 
-def open_inference_example(session, feeds, predicted, **extra):
+def open_inference_example(session, feeds, **extra):
     """A raw request, the response that ONNX Runtime gave to it, and how far another runtime may differ."""
-    (logits,) = session.run(["logits"], feeds)
+    names = [output.name for output in session.get_outputs()]
     return {
         "model": "onnx/model.onnx",
         "inputs": [open_inference_tensor(name, array) for name, array in feeds.items()],
-        "outputs": [open_inference_tensor("logits", logits, decimals=5)],
+        "outputs": [
+            open_inference_tensor(name, array, decimals=5) for name, array in zip(names, session.run(names, feeds))
+        ],
         "tolerance": 1e-3,
-        "predicted": predicted,
         **extra,
     }
 
