@@ -76,6 +76,8 @@ export function aCatalogue(
       ),
     entitlement: (tenantId) => entitlements.find((one) => one.tenantId === tenantId),
     priceListFor: (planId) => priceLists.find((one) => one.planId === planId) ?? null,
+    deployments: () => deployments,
+    workers: () => workers,
     readyWorkersFor: (versionId) =>
       workers
         .filter((one) => one.versions.some((version) => version.versionId === versionId && version.state === 'ready'))

@@ -54,6 +54,13 @@ function estimateOf(prices: CompiledPriceList, model: string): Money {
   return estimate;
 }
 
+/** Does the tenant see the model, and does its plan cover it? */
+export function mayUse(catalogue: Pick<Catalogue, 'entitlement'>, deployment: DeploymentState, tenantId: string): boolean {
+  if (deployment.visibility === 'private' && deployment.ownerTenantId !== tenantId) return false;
+  const entitlement = catalogue.entitlement(tenantId);
+  return entitlement !== undefined && covers(entitlement.models, deployment, tenantId);
+}
+
 function covers(models: readonly string[], deployment: DeploymentState, tenantId: string): boolean {
   return deployment.ownerTenantId === tenantId || models.includes('*') || models.includes(deployment.model);
 }

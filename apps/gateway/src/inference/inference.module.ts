@@ -7,7 +7,9 @@ import { Admission } from './admission.ts';
 import { CATALOGUE } from './catalogue.ts';
 import { InferResolver } from './infer.resolver.ts';
 import { InferenceService } from './inference.service.ts';
-import { ModelMetadata } from './model-metadata.ts';
+import { ModelRepository } from './model-repository.ts';
+import { ModelSignatures } from './model-signatures.ts';
+import { ModelStatistics } from './model-statistics.ts';
 import { OpenInferenceRoutes } from './open-inference.routes.ts';
 import { InMemoryReservations, RESERVATIONS } from './reservations.ts';
 import { Router } from './routing.ts';
@@ -25,7 +27,9 @@ import { WorkerClient } from './worker-client.ts';
     WorkerClient,
     Settlements,
     InferenceService,
-    ModelMetadata,
+    ModelRepository,
+    ModelSignatures,
+    ModelStatistics,
     OpenInferenceRoutes,
     InferResolver,
   ],

@@ -1,43 +1,66 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { authorise } from '@weir/access';
 import { AppError } from '@weir/kernel';
+import {
+  encodingFor,
+  ERROR_CODE_HEADER,
+  ERROR_FIELD_HEADER,
+  HEADER_LENGTH_HEADER,
+  packed,
+  priorityOf,
+  PRIORITY_HEADER,
+  sequenceIdOf,
+  timeoutMsOf,
+  TIMEOUT_HEADER,
+  unpacked,
+  type EncodedMessage,
+} from '@weir/open-inference';
 import { errorHeaders, fromFrameworkError, httpStatusOf } from '@weir/platform/http';
-import { CLOCK, LOGGER, Readiness, SETTINGS } from '@weir/platform/service';
+import { LOGGER, Readiness, SETTINGS, UNPACKS_BODIES } from '@weir/platform/service';
 import type { Logger } from '@weir/platform/telemetry';
-import type { Clock } from '@weir/kernel';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Authenticator } from '../edge/authenticator.ts';
+import type { Caller } from '../edge/caller.ts';
 import { requestIdFor } from '../edge/request-ids.ts';
 import type { GatewaySettings } from '../settings.ts';
 import { LimitError, rateLimitHeaders } from './admission.ts';
 import { presenceOfResponse } from './caller-presence.ts';
-import { CATALOGUE, type Catalogue } from './catalogue.ts';
-import { grantFor } from './grants.ts';
 import { InferenceService } from './inference.service.ts';
-import { ModelMetadata } from './model-metadata.ts';
+import { ModelRepository } from './model-repository.ts';
+import { ModelSignatures } from './model-signatures.ts';
+import { parseControl, parseIndex } from './repository-requests.ts';
+import { SERVER_METADATA } from './server-metadata.ts';
+import { ModelStatistics } from './model-statistics.ts';
 
+/** A model's name may have two parts: `<owner>/<model>`. */
 interface ModelParams {
+  readonly owner?: string;
   readonly model: string;
   readonly version?: string;
 }
 
+type ModelRequest = FastifyRequest<{ Params: ModelParams }>;
+
+const MODELS = ['/models/:model', '/models/:owner/:model'];
+const VERSIONS = ['', '/versions/:version'];
+const REPOSITORY_MODELS = ['/repository/models/:model', '/repository/models/:owner/:model'];
+
 /**
- * The Open Inference Protocol v2 (REST, JSON) for tenants, with their API key and the models' public names.
- * Bodies pass through as bytes: the worker checks them, so that nothing is parsed twice.
+ * The Open Inference Protocol v2 over HTTP, in JSON and bytes, for tenants, with their API key and the models' public
+ * names. Bodies pass through as bytes: the worker checks them, so that nothing is parsed twice.
  */
 @Injectable()
 export class OpenInferenceRoutes implements OnModuleInit {
   constructor(
     @Inject(HttpAdapterHost) private readonly host: HttpAdapterHost,
     @Inject(SETTINGS) private readonly settings: GatewaySettings,
-    @Inject(CLOCK) private readonly clock: Clock,
     @Inject(LOGGER) private readonly logger: Logger,
     @Inject(Readiness) private readonly readiness: Readiness,
     @Inject(Authenticator) private readonly authenticator: Authenticator,
-    @Inject(CATALOGUE) private readonly catalogue: Catalogue,
     @Inject(InferenceService) private readonly inference: InferenceService,
-    @Inject(ModelMetadata) private readonly metadata: ModelMetadata,
+    @Inject(ModelSignatures) private readonly signatures: ModelSignatures,
+    @Inject(ModelRepository) private readonly repository: ModelRepository,
+    @Inject(ModelStatistics) private readonly statistics: ModelStatistics,
   ) {}
 
   onModuleInit(): void {
@@ -45,41 +68,81 @@ export class OpenInferenceRoutes implements OnModuleInit {
   }
 
   private async mount(scope: FastifyInstance): Promise<void> {
+    // Whatever a body is called, it is what the protocol says.
     scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit: this.settings.bodyLimitBytes }, (_, body, done) =>
-      done(null, body),
-    );
+    scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: this.settings.bodyLimitBytes }, (_, body, done) => done(null, body));
     scope.setErrorHandler((error, request, reply) => this.refuse(request, reply, error));
     scope.setNotFoundHandler((request, reply) => this.refuse(request, reply, new AppError('request.not_found')));
 
-    scope.get('/', async () => ({ name: 'weir', version: '0.1.0', extensions: [] }));
+    scope.get('/', async () => SERVER_METADATA);
     scope.get('/health/live', async () => ({ live: true }));
     scope.get('/health/ready', async (_, reply) => {
       const { isReady } = await this.readiness.report();
       return reply.status(isReady ? 200 : 503).send({ ready: isReady });
     });
-    for (const path of ['/models/:model', '/models/:model/versions/:version']) {
-      scope.get<{ Params: ModelParams }>(path, (request) => this.describe(request));
-      scope.get<{ Params: ModelParams }>(`${path}/ready`, (request, reply) => this.isReady(request, reply));
-      scope.post<{ Params: ModelParams }>(`${path}/infer`, (request, reply) => this.infer(request, reply));
+    for (const path of MODELS.flatMap((model) => VERSIONS.map((version) => model + version))) {
+      scope.get(path, async (request: ModelRequest) => {
+        const { principal } = await this.caller(request);
+        return this.signatures.read(principal, modelOf(request), request.params.version, requestIdFor(request.raw));
+      });
+      scope.get(`${path}/ready`, async (request: ModelRequest, reply) => {
+        const { principal } = await this.caller(request);
+        const readiness = this.signatures.readiness(principal, modelOf(request), request.params.version);
+        return reply.status(readiness.ready ? 200 : 503).send(readiness);
+      });
+      scope.get(`${path}/stats`, async (request: ModelRequest) => {
+        const { principal } = await this.caller(request);
+        return {
+          model_stats: [await this.statistics.read(principal, modelOf(request), request.params.version, requestIdFor(request.raw))],
+        };
+      });
+      scope.post(`${path}/infer`, { config: UNPACKS_BODIES }, (request: ModelRequest, reply) => this.infer(request, reply));
+    }
+    scope.get('/models/stats', async (request) => {
+      const { principal } = await this.caller(request);
+      return { model_stats: await this.statistics.readAll(principal, requestIdFor(request.raw)) };
+    });
+    scope.post('/repository/index', async (request) => {
+      const { principal } = await this.caller(request);
+      return this.repository.index(principal, parseIndex(request.body).ready);
+    });
+    for (const path of REPOSITORY_MODELS) {
+      for (const what of ['load', 'unload'] as const) {
+        scope.post(`${path}/${what}`, async (request: ModelRequest) => {
+          const { principal } = await this.caller(request);
+          parseControl(request.body);
+          await this.repository.control(principal, what, modelOf(request), requestIdFor(request.raw));
+          return {};
+        });
+      }
     }
   }
 
-  private async infer(request: FastifyRequest<{ Params: ModelParams }>, reply: FastifyReply): Promise<Buffer> {
+  private caller(request: FastifyRequest): Caller | Promise<Caller> {
+    return this.authenticator.require(request.raw);
+  }
+
+  private async infer(request: ModelRequest, reply: FastifyReply): Promise<Buffer> {
     const arrivedAtMs = performance.now() - reply.elapsedTime;
-    const { principal, limits } = await this.authenticator.require(request.raw);
-    const { body } = request;
-    if (!Buffer.isBuffer(body)) throw new AppError('request.malformed');
+    const { principal, limits } = await this.caller(request);
+    const { headers, body } = request;
+    const timeoutMs = timeoutMsOf(headers[TIMEOUT_HEADER]);
+    const priority = priorityOf(headers[PRIORITY_HEADER]);
+    if (!Buffer.isBuffer(body)) throw new AppError('request.malformed', { message: 'The request has no body.' });
+    const message = messageOf(await unpacked(body, headers['content-encoding'], this.settings.bodyLimitBytes), headers);
     const answer = await this.inference.infer({
       principal,
       limits,
       requestId: requestIdFor(request.raw),
       surface: 'open-inference',
-      model: request.params.model,
+      model: modelOf(request),
       version: request.params.version,
-      request: () => ({ headers: { 'content-type': 'application/json' }, body }),
+      request: () => message,
       read: (answer) => answer,
       arrivedAtMs,
+      timeoutMs,
+      priority,
+      sequenceId: sequenceIdOf(message),
       caller: presenceOfResponse(reply.raw),
     });
     void reply.headers({
@@ -88,37 +151,43 @@ export class OpenInferenceRoutes implements OnModuleInit {
       'x-weir-receipt-id': answer.receiptId,
       'x-weir-cost': `${answer.cost.amount} ${answer.cost.currency}`,
     });
-    return answer.output.body;
+    return packedFor(request, reply, answer.output.body);
   }
 
-  private async describe(request: FastifyRequest<{ Params: ModelParams }>): Promise<unknown> {
-    const { principal } = await this.authenticator.require(request.raw);
-    authorise(principal, 'models.read');
-    return this.metadata.read(principal, request.params.model, request.params.version, requestIdFor(request.raw));
-  }
-
-  private async isReady(request: FastifyRequest<{ Params: ModelParams }>, reply: FastifyReply): Promise<unknown> {
-    const { principal } = await this.authenticator.require(request.raw);
-    const { model, version } = request.params;
-    const { deployment } = grantFor(this.catalogue, { principal, model, version }, this.clock.now());
-    const ready = this.catalogue.readyWorkersFor(deployment.versionId).length > 0;
-    return reply.status(ready ? 200 : 503).send({ name: deployment.model, ready });
-  }
-
-  /** The protocol's error body; the code of the table stands in a header. */
+  /** The protocol's error body; the code of the table and the field stand in headers. */
   private refuse(request: FastifyRequest, reply: FastifyReply, thrown: unknown): void {
     const error = fromFrameworkError(thrown);
     if (error.kind === 'internal' || error.kind === 'unavailable')
       this.logger.warn({ err: error.cause ?? error, code: error.code, requestId: requestIdFor(request.raw) }, 'inference failed');
     if (reply.sent) return;
+    if (error.field !== undefined && error.field !== '') void reply.header(ERROR_FIELD_HEADER, encodeURIComponent(error.field));
     void reply
       .status(httpStatusOf(error))
       .headers({
         ...errorHeaders(error),
         ...(error instanceof LimitError ? rateLimitHeaders(error.rateLimit) : {}),
-        'x-weir-error-code': error.code,
+        [ERROR_CODE_HEADER]: error.code,
         'content-type': 'application/json; charset=utf-8',
       })
       .send(JSON.stringify({ error: error.message }));
   }
+}
+
+function modelOf({ params: { owner, model } }: ModelRequest): string {
+  return owner === undefined ? model : `${owner}/${model}`;
+}
+
+/** The body with the header that says where its bytes begin; a worker reads one without it as JSON, whatever it is called. */
+function messageOf(body: Buffer, headers: FastifyRequest['headers']): EncodedMessage {
+  const length = headers[HEADER_LENGTH_HEADER];
+  if (length === undefined) return { headers: { 'content-type': 'application/json' }, body };
+  return { headers: { 'content-type': 'application/octet-stream', [HEADER_LENGTH_HEADER]: String(length) }, body };
+}
+
+async function packedFor(request: FastifyRequest, reply: FastifyReply, body: Buffer): Promise<Buffer> {
+  const accepted = request.headers['accept-encoding'];
+  const encoding = encodingFor(typeof accepted === 'string' ? accepted : undefined, body.length);
+  if (encoding === null) return body;
+  void reply.headers({ 'content-encoding': encoding, vary: 'accept-encoding' });
+  return packed(body, encoding);
 }

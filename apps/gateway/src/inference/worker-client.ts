@@ -15,14 +15,17 @@ import {
 } from '@weir/open-inference';
 import { TOKEN_SIGNER } from '@weir/platform/service';
 import { currentTraceparent } from '@weir/platform/telemetry';
+import { LRUCache } from 'lru-cache';
 import { Pool, type Dispatcher } from 'undici';
 import type { CallerPresence } from './caller-presence.ts';
 
 /** Connections to one worker; a worker batches, so many calls are under way at once. */
 const CONNECTIONS = 64;
 const CONNECT_TIMEOUT_MS = 2_000;
-/** Idle workers are forgotten: their pools hold no socket after this. */
+/** Idle workers' pools hold no socket after this. */
 const KEEP_ALIVE_MS = 30_000;
+/** Addresses that are kept: a worker that is restarted comes back with others, so the oldest are let go. */
+const MAX_ADDRESSES = 1_000;
 /** Largest answer of a worker. */
 const MAX_RESPONSE_BYTES = 64 * 1_048_576;
 
@@ -49,6 +52,18 @@ export interface WorkerAnswer {
   readonly quantities: readonly UsageQuantity[];
 }
 
+/** What a worker is asked beside inferences. */
+export interface WorkerQuestion {
+  /** Base address of the worker. */
+  readonly url: string;
+  /** Sent with POST; without it the worker is asked with GET. */
+  readonly body?: object;
+  readonly path: string;
+  readonly principal: Principal;
+  readonly requestId: string;
+  readonly timeoutMs: number;
+}
+
 /** The worker did not take the call, or was lost with it: another may be asked, since running a model has no effect. */
 export class WorkerLostError extends Error {
   constructor(cause: unknown) {
@@ -61,7 +76,11 @@ export class WorkerLostError extends Error {
 @Injectable()
 export class WorkerClient implements OnApplicationShutdown {
   readonly #signer: InternalTokenSigner;
-  readonly #pools = new Map<string, Pool>();
+  readonly #pools = new LRUCache<string, Pool>({
+    max: MAX_ADDRESSES,
+    // Calls that are under way are finished.
+    dispose: (pool) => void pool.close(),
+  });
 
   constructor(@Inject(TOKEN_SIGNER) signer: InternalTokenSigner) {
     this.#signer = signer;
@@ -72,24 +91,55 @@ export class WorkerClient implements OnApplicationShutdown {
    * @throws AppError        the worker's own error, request.timeout, or request.cancelled
    */
   async infer(request: WorkerRequest): Promise<WorkerAnswer> {
-    const token = this.#signer.cached(request.principal, 'worker') ?? (await this.#signer.sign(request.principal, 'worker'));
-    return new Promise((resolve, reject) => {
-      this.#pool(request.url).dispatch(
-        {
-          method: 'POST',
-          path: `/v2/models/${encodeURIComponent(request.modelId)}/versions/${encodeURIComponent(request.version)}/infer`,
-          headers: headersOf(request, token),
-          body: request.message.body,
-          headersTimeout: request.timeoutMs,
-          bodyTimeout: request.timeoutMs,
-        },
-        new AnswerHandler(request.caller, resolve, reject),
-      );
+    return this.#call(request.url, request.caller, {
+      method: 'POST',
+      path: `/v2/models/${encodeURIComponent(request.modelId)}/versions/${encodeURIComponent(request.version)}/infer`,
+      headers: headersOf(request, await this.#tokenFor(request.principal)),
+      body: request.message.body,
+      headersTimeout: request.timeoutMs,
+      bodyTimeout: request.timeoutMs,
     });
+  }
+
+  /**
+   * Asks a worker for what is no inference.
+   *
+   * @returns the JSON of its answer
+   * @throws worker.unreachable, request.timeout, the worker's own error, model.failed when its answer is no JSON
+   */
+  async ask({ url, path, body, principal, requestId, timeoutMs }: WorkerQuestion): Promise<unknown> {
+    try {
+      const { message } = await this.#call(url, undefined, {
+        method: body === undefined ? 'GET' : 'POST',
+        path,
+        headers: {
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          [INTERNAL_TOKEN_HEADER]: await this.#tokenFor(principal),
+          [REQUEST_ID_HEADER]: requestId,
+        },
+        body: body === undefined ? null : JSON.stringify(body),
+        headersTimeout: timeoutMs,
+        bodyTimeout: timeoutMs,
+      });
+      return JSON.parse(message.body.toString('utf8'));
+    } catch (error) {
+      if (error instanceof AppError) throw error;
+      throw new AppError(error instanceof SyntaxError ? 'model.failed' : 'worker.unreachable', { cause: error });
+    }
   }
 
   async onApplicationShutdown(): Promise<void> {
     await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
+  }
+
+  #call(url: string, caller: CallerPresence | undefined, options: Dispatcher.DispatchOptions): Promise<WorkerAnswer> {
+    return new Promise((resolve, reject) => {
+      this.#pool(url).dispatch(options, new AnswerHandler(caller, resolve, reject));
+    });
+  }
+
+  async #tokenFor(principal: Principal): Promise<string> {
+    return this.#signer.cached(principal, 'worker') ?? this.#signer.sign(principal, 'worker');
   }
 
   #pool(url: string): Pool {
