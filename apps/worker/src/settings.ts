@@ -76,7 +76,8 @@ export const workerSettings = defineSettings({
   queueLength: {
     env: 'WEIR_WORKER_QUEUE_LENGTH',
     schema: settingSchemas.integer(1, 100_000, 1_024),
-    description: 'rows (sentences, pictures, calls with tensors) that may wait for one model; more are refused with worker.overloaded',
+    description:
+      'a call is let in while fewer rows (sentences, pictures, calls with tensors) than this wait for the model; more are refused with worker.overloaded',
   },
   queueWaitMs: {
     env: 'WEIR_WORKER_QUEUE_WAIT_MS',

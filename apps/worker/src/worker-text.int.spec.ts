@@ -5,7 +5,11 @@ import { starterFile, starterPackage, startTestWorker, type TestWorker } from '.
 let worker: TestWorker;
 
 beforeAll(async () => {
-  worker = await startTestWorker({ WEIR_WORKER_QUEUE_LENGTH: '1', WEIR_WORKER_MAX_ITEMS: '512', WEIR_WORKER_MAX_TEXT_CHARACTERS: '20000' });
+  worker = await startTestWorker({
+    WEIR_WORKER_QUEUE_LENGTH: '300',
+    WEIR_WORKER_MAX_ITEMS: '512',
+    WEIR_WORKER_MAX_TEXT_CHARACTERS: '20000',
+  });
   const placement = await worker.place('sentiment', 'text-classification', await starterPackage('sentiment'));
   await worker.announced(placement.versionId, 'ready');
 });
@@ -58,7 +62,7 @@ describe('a sentence', () => {
   });
 
   it.each([
-    ['of too many characters', texts(['x'.repeat(20_001)]), 400, 'text 0 has 20001 characters, at most 20000 are allowed'],
+    ['of too many characters', texts(['x'.repeat(20_001)]), 400, 'item 0 has 20001 characters, at most 20000 are allowed'],
     ['that is a number', texts([5]), 400, 'input "text": element 0 must be a string (BYTES), got 5'],
     [
       'in a table',
@@ -90,7 +94,7 @@ describe('a sentence', () => {
 
 describe('a worker with more calls than it can take', () => {
   const runsBegun = async () =>
-    Number(/^weir_worker_queue_seconds_count\{.*\} (\d+)$/m.exec(await (await worker.get('/metrics')).text())?.[1] ?? 0);
+    Number(/^weir_model_queue_seconds_count\{.*\} (\d+)$/m.exec(await (await worker.get('/metrics')).text())?.[1] ?? 0);
   const many = texts(Array.from({ length: 512 }, () => 'a rather good thing '.repeat(300)));
 
   it('answers those beyond its queue with 429 and Retry-After, those past their deadline with 504, and the others', async () => {
@@ -114,13 +118,14 @@ describe('a worker with more calls than it can take', () => {
 
   it('drops the call of a caller who has hung up, and counts it', async () => {
     const metric = async (line: RegExp) => Number(line.exec(await (await worker.get('/metrics')).text())?.[1] ?? 0);
-    const cancelled = () => metric(/^weir_worker_rejections_total\{.*reason="cancelled".*\} (\d+)$/m);
-    const arrived = async () => (await runsBegun()) + (await metric(/^weir_worker_queue_length\{.*\} (\d+)$/m));
+    const cancelled = () => metric(/^weir_model_rejections_total\{.*reason="cancelled".*\} (\d+)$/m);
+    const arrived = async () => (await runsBegun()) + (await metric(/^weir_model_queue_length\{.*\} (\d+)$/m));
     const [before, arrivedBefore] = [await cancelled(), await arrived()];
-    const long = worker.infer('sentiment', many);
+    const some = texts(Array.from({ length: 200 }, () => 'a rather good thing '.repeat(300)));
+    const long = worker.infer('sentiment', some);
     const controller = new AbortController();
-    const abandoned = worker.infer('sentiment', many, {}, controller.signal).catch((error: unknown) => error);
-    await eventually(async () => (await arrived()) >= arrivedBefore + 2);
+    const abandoned = worker.infer('sentiment', some, {}, controller.signal).catch((error: unknown) => error);
+    await eventually(async () => (await arrived()) >= arrivedBefore + 201);
     controller.abort();
     await abandoned;
     await eventually(async () => (await cancelled()) > before);

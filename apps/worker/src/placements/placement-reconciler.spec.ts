@@ -2,10 +2,11 @@ import type { PlacementState } from '@weir/contracts';
 import { AppError, type ErrorCode } from '@weir/kernel';
 import { createLogger } from '@weir/platform/telemetry';
 import { describe, expect, it } from 'vitest';
-import { LoadedVersions } from './loaded-versions.ts';
 import { PlacementReconciler } from './placement-reconciler.ts';
+import type { ServedState } from '../serving-processes/serving-fleet.ts';
 import type { HeldVersion } from './version-loader.ts';
 
+const READY: ServedState = { state: 'ready', url: 'http://127.0.0.1:4711' };
 const logger = createLogger({ service: 'worker', instanceId: 'spec', level: 'silent' });
 
 function placement(versionId: string, over: Partial<PlacementState> = {}): PlacementState {
@@ -28,37 +29,35 @@ const wish = (...placements: PlacementState[]) => new Map(placements.map((one) =
 /** A reconciler whose loads are noted instead of made. */
 function aReconciler(failures: Record<string, ErrorCode> = {}, beforeLoad: () => Promise<void> = () => Promise.resolve()) {
   const did: string[] = [];
-  const versions = new LoadedVersions();
   const loader = {
-    load: async ({ versionId, modelId, version }: PlacementState): Promise<HeldVersion> => {
+    load: async ({ versionId }: PlacementState): Promise<HeldVersion> => {
       await beforeLoad();
       did.push(`load ${versionId}`);
       const failure = failures[versionId];
       if (failure !== undefined) throw new AppError(failure);
-      const modelPackage = { task: 'tensors' as const, modelFile: '', labels: [], isMultiLabel: false, image: null, text: null };
-      return {
-        loaded: { versionId, modelId, version, modelPackage, signature: { inputs: [], outputs: [] } },
-        held: { directory: '', sizeBytes: 0, release: () => {} },
-      };
+      return { versionId, held: { directory: '', sizeBytes: 0, release: () => {} } };
     },
-    unload: async ({ loaded }: HeldVersion): Promise<void> => void did.push(`unload ${loaded.versionId}`),
+    unload: async ({ versionId }: HeldVersion): Promise<void> => void did.push(`unload ${versionId}`),
   };
-  return { did, versions, failures, reconciler: new PlacementReconciler({ loader, versions, clock: { now: () => 0 }, logger }) };
+  /** Where the process of every loaded version stands. */
+  const served = { state: READY as ServedState };
+  const stateOf = (): ServedState => served.state;
+  return { did, failures, served, reconciler: new PlacementReconciler({ loader, stateOf, clock: { now: () => 0 }, logger }) };
 }
 
 describe('what is placed on a worker', () => {
   it('is loaded once, and unloaded when it is withdrawn', async () => {
-    const { did, versions, reconciler } = aReconciler();
+    const { did, served, reconciler } = aReconciler();
     reconciler.want(wish(placement('a')));
     await reconciler.settled();
     reconciler.want(wish(placement('a'), placement('b')));
     await reconciler.settled();
-    expect(versions.get('model-b').versionId).toBe('b');
     reconciler.want(wish(placement('b')));
     await reconciler.settled();
     expect(did).toEqual(['load a', 'load b', 'unload a']);
-    expect(() => versions.get('model-a')).toThrow();
-    expect(reconciler.states()).toEqual([{ versionId: 'b', state: 'ready' }]);
+    expect(reconciler.states()).toEqual([{ versionId: 'b', ...READY }]);
+    served.state = { state: 'loading' };
+    expect(reconciler.states()).toEqual([{ versionId: 'b', state: 'loading' }]);
     await reconciler.close();
   });
 
@@ -114,7 +113,7 @@ describe('what is placed on a worker', () => {
     expect(did).toEqual(['load bad', 'load good']);
     expect(reconciler.states()).toEqual([
       { versionId: 'bad', state: 'failed', error: 'The content does not have the digest that was announced.' },
-      { versionId: 'good', state: 'ready' },
+      { versionId: 'good', ...READY },
     ]);
     await reconciler.close();
   });

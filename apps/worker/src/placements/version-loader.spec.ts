@@ -1,22 +1,13 @@
 import { InternalTokenSigner } from '@weir/access';
 import type { PlacementState } from '@weir/contracts';
+import { AppError } from '@weir/kernel';
 import { testSigningKeys } from '@weir/testing';
 import { describe, expect, it } from 'vitest';
-import type { LoadedSignature } from '../runtime/messages.ts';
 import { VersionLoader } from './version-loader.ts';
 
-const TENSOR = { name: 'x', type: 'float32', dims: ['n'] };
-
-/** A loader with a memory of 100 bytes, whose runtime and cache note what is asked of them. */
-async function aLoader(signature: LoadedSignature = { inputs: [TENSOR], outputs: [TENSOR] }) {
+/** A loader whose cache and processes note what is asked of them; `failure` is what a process says of the version. */
+async function aLoader(failure?: AppError) {
   const did: string[] = [];
-  const runtime = {
-    load: async (versionId: string): Promise<LoadedSignature> => {
-      did.push(`load ${versionId}`);
-      return signature;
-    },
-    unload: async (versionId: string): Promise<void> => void did.push(`unload ${versionId}`),
-  };
   const packages = {
     hold: async (files: PlacementState['files']) => ({
       directory: '/nowhere',
@@ -24,48 +15,46 @@ async function aLoader(signature: LoadedSignature = { inputs: [TENSOR], outputs:
       release: () => void did.push('release'),
     }),
   };
-  const signer = new InternalTokenSigner((await testSigningKeys()).keyOf('worker'));
-  return { did, loader: new VersionLoader({ packages, runtime, signer, memoryBytes: 100 }) };
-}
-
-function aPlacement(versionId: string, sizeBytes: number): PlacementState {
-  return {
-    workerId: 'w',
-    versionId,
-    modelId: 'm',
-    model: 'm',
-    version: versionId,
-    ownerTenantId: 'platform',
-    task: 'tensors',
-    files: [{ path: 'model.onnx', sha256: 'a'.repeat(64), sizeBytes }],
-    artifactsUrl: 'http://127.0.0.1:1',
+  const fleet = {
+    place: async ({ versionId }: { versionId: string }, ownerTenantId: string, bytes: number) => {
+      did.push(`place ${versionId} of ${ownerTenantId} with ${bytes} bytes`);
+      if (failure !== undefined) throw failure;
+    },
+    remove: async (versionId: string) => void did.push(`remove ${versionId}`),
   };
+  const signer = new InternalTokenSigner((await testSigningKeys()).keyOf('worker'));
+  return { did, loader: new VersionLoader({ packages, fleet, signer }) };
 }
 
+const placement: PlacementState = {
+  workerId: 'w',
+  versionId: 'v1',
+  modelId: 'm',
+  model: 'm',
+  version: '1',
+  ownerTenantId: 'acme',
+  task: 'tensors',
+  files: [
+    { path: 'onnx/model.onnx', sha256: 'a'.repeat(64), sizeBytes: 60 },
+    { path: 'onnx/model.onnx_data', sha256: 'b'.repeat(64), sizeBytes: 500 },
+    { path: 'README.md', sha256: 'c'.repeat(64), sizeBytes: 7 },
+  ],
+  artifactsUrl: 'http://127.0.0.1:1',
+};
 const signal = new AbortController().signal;
 
 describe('a version', () => {
-  it('that finds no room is to be tried again: there is room when another one is unloaded', async () => {
-    const { loader } = await aLoader();
-    const first = await loader.load(aPlacement('1', 60), signal);
-    await expect(loader.load(aPlacement('2', 60), signal)).rejects.toMatchObject({
-      code: 'worker.overloaded',
-      message: 'The package needs 60 bytes of memory; the worker has 40 left.',
-    });
-    await loader.unload(first);
-    expect((await loader.load(aPlacement('2', 60), signal)).loaded.versionId).toBe('2');
+  it('is served by a process of its owner, and its files are kept while it is', async () => {
+    const { did, loader } = await aLoader();
+    const held = await loader.load(placement, signal);
+    expect(did).toEqual(['place v1 of acme with 560 bytes']);
+    await loader.unload(held);
+    expect(did.slice(1)).toEqual(['remove v1', 'release']);
   });
 
-  it('that is larger than the whole worker is at fault itself', async () => {
-    const { loader } = await aLoader();
-    await expect(loader.load(aPlacement('1', 101), signal)).rejects.toMatchObject({ code: 'model.package_invalid' });
-  });
-
-  it('whose tensors the platform does not carry is let go of, in memory and on disk, and takes no room', async () => {
-    const { did, loader } = await aLoader({ inputs: [{ ...TENSOR, type: 'bfloat16' }], outputs: [] });
-    for (const attempt of ['1', '2']) {
-      await expect(loader.load(aPlacement(attempt, 60), signal)).rejects.toMatchObject({ code: 'model.package_invalid' });
-    }
-    expect(did).toEqual(['load 1', 'unload 1', 'release', 'load 2', 'unload 2', 'release']);
+  it('that no process can load is let go of, in memory and on disk', async () => {
+    const { did, loader } = await aLoader(new AppError('model.package_invalid'));
+    await expect(loader.load(placement, signal)).rejects.toMatchObject({ code: 'model.package_invalid' });
+    expect(did.slice(1)).toEqual(['remove v1', 'release']);
   });
 });

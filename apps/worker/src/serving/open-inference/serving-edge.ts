@@ -208,9 +208,10 @@ function run(
   limits: TaskLimits,
 ): ReturnType<typeof infer> {
   const parent = currentSpanParent();
+  const progress = { priority, signal, isAdmitted: false };
   const runItem = async (item: RunItem) => {
     const queuedAtMs = performance.now();
-    const result = await served.run(item, priority, signal);
+    const result = await served.run(item, progress);
     if (parent !== undefined) {
       recordSpan('queue', parent, queuedAtMs, result.startedAtMs, { network: item.network });
       recordSpan('execute', parent, result.startedAtMs, result.endedAtMs, {

@@ -27,7 +27,7 @@ export type RejectionReason = 'overloaded' | 'timeout' | 'cancelled';
 
 /** Bounds of one network's work. */
 export interface NetworkLimits {
-  /** Items that may wait. */
+  /** Rows that may wait when a call comes; a call that is let in brings all of its rows. */
   readonly queueLength: number;
   /** Longest wait that an item is let in for, in milliseconds, as far as measured runs tell. */
   readonly queueWaitMs: number;
@@ -64,6 +64,8 @@ export interface ProbeItem {
 
 /** Rows to run. */
 export interface NetworkItem extends ProbeItem {
+  /** It belongs to a call whose first rows were let in already: a call is refused as a whole or not at all. */
+  readonly isAdmitted: boolean;
   readonly priority: Priority;
   readonly signal: AbortSignal;
 }
@@ -180,10 +182,12 @@ export class Network implements Runnable {
       const { signal, feeds, outputs, rows, length, priority } = item;
       if (signal.aborted) return reject(this.#givenUp(signal.reason));
       if (this.#isClosed) return reject(new AppError('model.not_ready', { retryAfterMs: MIN_RETRY_AFTER_MS }));
-      const expectedWaitMs = this.#expectedWaitMs();
-      if (this.#queue.size >= this.#options.limits.queueLength || expectedWaitMs > this.#options.limits.queueWaitMs) {
-        this.#options.observer.rejected('overloaded');
-        return reject(new AppError('worker.overloaded', { retryAfterMs: retryAfterMs(expectedWaitMs) }));
+      if (!item.isAdmitted) {
+        const expectedWaitMs = this.#expectedWaitMs();
+        if (this.#queue.size >= this.#options.limits.queueLength || expectedWaitMs > this.#options.limits.queueWaitMs) {
+          this.#options.observer.rejected('overloaded');
+          return reject(new AppError('worker.overloaded', { retryAfterMs: retryAfterMs(expectedWaitMs) }));
+        }
       }
       const giveUp = (): void => {
         // What is running already is finished and thrown away: ONNX Runtime cannot be interrupted.

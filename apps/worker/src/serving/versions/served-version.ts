@@ -35,6 +35,14 @@ export interface ServedVersionOptions {
   readonly onBroken: (reason: string) => void;
 }
 
+/** A call as far as its runs need it. */
+export interface CallProgress {
+  readonly priority: Priority;
+  readonly signal: AbortSignal;
+  /** Its first rows have been let into a queue; it is not refused for the rows that follow. */
+  isAdmitted: boolean;
+}
+
 /** A version that is in memory. */
 interface InMemory {
   readonly version: TaskVersion;
@@ -148,12 +156,15 @@ export class ServedVersion {
   }
 
   /** Runs rows on one of the networks. */
-  async run(item: RunItem, priority: Priority, signal: AbortSignal): Promise<ItemResult> {
+  async run(item: RunItem, call: CallProgress): Promise<ItemResult> {
+    const { priority, signal, isAdmitted } = call;
     const { networks } = this.#inMemory ?? (await this.#awaited(signal));
     const network = networks.get(item.network);
     if (network === undefined) throw new AppError('model.failed', { cause: new Error(`no network ${item.network}`) });
     const { feeds, outputs, rows, length = 0 } = item;
-    return network.submit({ feeds, outputs, rows, length, priority, signal });
+    const result = network.submit({ feeds, outputs, rows, length, priority, signal, isAdmitted });
+    call.isAdmitted = true;
+    return result;
   }
 
   async #awaited(signal: AbortSignal): Promise<InMemory> {

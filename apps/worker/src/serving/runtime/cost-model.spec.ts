@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import { CostModel } from './cost-model.ts';
+
+/** A model that has seen runs of these sizes, each of which took `perUnit · units + perRun` milliseconds. */
+function learned(sizes: readonly number[], perUnit: number, perRun: number): CostModel {
+  const cost = new CostModel();
+  for (const units of sizes) cost.observe(units, perUnit * units + perRun);
+  return cost;
+}
+
+describe('what runs cost', () => {
+  it('is the line through what was measured', () => {
+    const { perUnit, perRun } = learned([1, 2, 4, 8, 16], 0.5, 3).line();
+    expect(perUnit).toBeCloseTo(0.5, 6);
+    expect(perRun).toBeCloseTo(3, 6);
+  });
+
+  it('follows a machine that has become slower', () => {
+    const cost = learned([1, 4, 16], 0.5, 3);
+    for (let i = 0; i < 400; i++) for (const units of [1, 4, 16]) cost.observe(units, units + 6);
+    expect(cost.expectMs(10)).toBeCloseTo(16, 1);
+  });
+
+  it('is not thrown off by one run that the machine held up', () => {
+    const cost = learned(
+      Array.from({ length: 30 }, (_, index) => 1 + (index % 8)),
+      1,
+      2,
+    );
+    const before = cost.expectMs(4) ?? 0;
+    cost.observe(4, 10_000);
+    expect(cost.expectMs(4)).toBeLessThan(before * 2);
+  });
+
+  it('of runs of one size is taken to be that of their rows, and never negative', () => {
+    expect(learned([4, 4, 4], 0.5, 2).line()).toEqual({ perUnit: 1, perRun: 0 });
+    const cost = new CostModel();
+    cost.observe(1, 10);
+    cost.observe(8, 5);
+    expect(cost.line().perUnit).toBeGreaterThanOrEqual(0);
+    expect(cost.line().perRun).toBeGreaterThanOrEqual(0);
+  });
+});
+
+describe('a batch', () => {
+  it('is filled until the fixed cost of a run is a tenth of it', () => {
+    expect(learned([1, 64, 128], 0.1, 1).batchUnits(1_000)).toBeCloseTo(90, 0);
+  });
+
+  it('is not filled beyond the time that a run may take', () => {
+    expect(learned([1, 64, 128], 1, 10).batchUnits(50)).toBeCloseTo(40, 0);
+  });
+
+  it('grows step by step beyond what was measured', () => {
+    expect(learned([1, 2], 0.001, 10).batchUnits(1_000)).toBe(4);
+  });
+
+  it('of rows that gain nothing from company holds one', () => {
+    expect(learned([1, 2, 4], 5, 0).batchUnits(1_000)).toBe(1);
+    expect(new CostModel().batchUnits(1_000)).toBe(1);
+  });
+});
