@@ -15,6 +15,11 @@ export const gatewaySettings = defineSettings({
     description: 'port for metrics, on loopback or the address of WEIR_INTERNAL_HOST; 0 takes a free one',
   },
   internalHost: { env: 'WEIR_INTERNAL_HOST', schema: z.string().default('127.0.0.1'), description: 'address of the internal port' },
+  grpcPort: {
+    env: 'WEIR_GRPC_PORT',
+    schema: settingSchemas.port(0),
+    description: 'port of the Open Inference Protocol over gRPC, on the address of WEIR_HOST; 0 takes a free one',
+  },
   publicUrl: {
     env: 'WEIR_PUBLIC_URL',
     schema: settingSchemas.url().optional(),
@@ -39,6 +44,12 @@ export const gatewaySettings = defineSettings({
     env: 'WEIR_SPOOL_MAX_BYTES',
     schema: settingSchemas.integer(1_048_576, 1_099_511_627_776, 1_073_741_824),
     description: 'bytes of usage that may wait for the bus; when they are used up nothing is served',
+  },
+  keptAnswersMaxBytes: {
+    env: 'WEIR_KEPT_ANSWERS_MAX_BYTES',
+    schema: settingSchemas.integer(1_048_576, 1_099_511_627_776, 268_435_456),
+    description:
+      'bytes of answers that are kept for a day for calls with an idempotency key, in a folder of WEIR_SPOOL_DIR; the oldest go first',
   },
   requestsPerMinute: {
     env: 'WEIR_REQUESTS_PER_MINUTE',

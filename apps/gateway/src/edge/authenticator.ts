@@ -69,6 +69,17 @@ export class Authenticator {
     return caller;
   }
 
+  /**
+   * Who asks, by the value of an `authorization` header alone.
+   *
+   * @throws auth.required without one, and what `identify` throws
+   */
+  requireBearer(authorization: string | undefined): Caller | Promise<Caller> {
+    if (authorization === undefined) throw new AppError('auth.required');
+    this.#refuseWhileStarting();
+    return this.#bySecret(bearerOf(authorization));
+  }
+
   /** Who speaks on a socket: by `authorization` or `apiKey` of `connection_init`, else by the cookie of its handshake. */
   identifySocket({ params, request }: SocketCredentials): Caller | null | Promise<Caller> {
     const { authorization, apiKey } = params;
