@@ -159,6 +159,11 @@ export const ERRORS = {
     message: 'The image cannot be read.',
     remedy: 'Send a PNG, JPEG or WebP file in base64.',
   },
+  'model.audio_invalid': {
+    kind: 'invalid_input',
+    message: 'The sound cannot be read.',
+    remedy: 'Send a WAV file with PCM of 16, 24 or 32 bits or 32-bit floats in base64; the message says what is wrong with it.',
+  },
   'model.failed': {
     kind: 'internal',
     message: 'The model failed on this input.',
@@ -173,6 +178,11 @@ export const ERRORS = {
     kind: 'conflict',
     message: 'The state of the sequence is gone: the worker that kept it was lost or let it go.',
     remedy: 'Begin the sequence anew, its first call with start.',
+  },
+  'sequence.busy': {
+    kind: 'conflict',
+    message: 'Too many calls of the sequence wait for each other.',
+    remedy: 'Send the next call of a sequence when the one before it is answered.',
   },
   'idempotency.key_reused': {
     kind: 'conflict',
