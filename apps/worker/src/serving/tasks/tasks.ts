@@ -2,6 +2,7 @@ import type { Task } from '@weir/contracts';
 import type { ModelPackage } from '../model-package/model-package.ts';
 import type { LoadedSignature } from '../runtime/messages.ts';
 import { imageClassification } from './image-classification.ts';
+import { imageToText } from './image-to-text/image-to-text.ts';
 import { signatureOf } from './signature.ts';
 import type { TaskDefinition } from './task-definition.ts';
 import type { TaskVersion } from './task.ts';
@@ -10,6 +11,7 @@ import { textClassification } from './text-classification.ts';
 /** What a worker can do beside raw tensors. */
 const TASKS: Readonly<Partial<Record<Task, TaskDefinition>>> = {
   'image-classification': imageClassification,
+  'image-to-text': imageToText,
   'text-classification': textClassification,
 };
 

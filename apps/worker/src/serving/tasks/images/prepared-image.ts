@@ -1,6 +1,7 @@
 import type { ImagePreparation, ImageSize } from '../../model-package/image-preparation.ts';
 import type { TaskCall } from '../task.ts';
 import type { Turns } from '../turns.ts';
+import { numbersOfPixels } from './pixel-numbers.ts';
 import { decoding, openPicture, pictureError, tooManyPixels, type PictureFile } from './picture-file.ts';
 
 /** A picture as the numbers that a network takes, and where in them it stands. */
@@ -60,9 +61,13 @@ export async function prepareImage(
     heightPixels: Math.max(content.heightPixels, preparation.pad?.heightPixels ?? 0),
     widthPixels: Math.max(content.widthPixels, preparation.pad?.widthPixels ?? 0),
   };
+  const { background, channels } = preparation;
+  const isInverted =
+    background !== null &&
+    (borderMean(pixels, content.widthPixels, content.heightPixels, channels) > 127 ? 'light' : 'dark') !== background;
   return {
     ...size,
-    numbers: await normalised(pixels, content, size, preparation, turns),
+    numbers: await numbersOfPixels(pixels, content, size, preparation, isInverted, turns),
     dims:
       preparation.layout === 'nchw'
         ? [preparation.channels, size.heightPixels, size.widthPixels]
@@ -99,46 +104,6 @@ export function scaledSize({ widthPixels, heightPixels }: ImageSize, { scaling, 
   function atLeast(width: number, height: number): ImageSize {
     return { widthPixels: Math.max(1, crop?.widthPixels ?? 0, width), heightPixels: Math.max(1, crop?.heightPixels ?? 0, height) };
   }
-}
-
-/** Values 0–255 in rows of interleaved channels to scaled, normalised numbers; inverted first when the ground is the other one. */
-async function normalised(
-  pixels: Uint8Array,
-  content: ImageSize,
-  size: ImageSize,
-  preparation: ImagePreparation,
-  turns: Turns,
-): Promise<Float32Array> {
-  const { channels, background, layout } = preparation;
-  const { widthPixels, heightPixels } = content;
-  const isInverted =
-    background !== null && (borderMean(pixels, widthPixels, heightPixels, channels) > 127 ? 'light' : 'dark') !== background;
-  const tables = channelTables(preparation, isInverted);
-  const numbers = new Float32Array(channels * size.heightPixels * size.widthPixels);
-  const [pixelStep, channelStep] = layout === 'nchw' ? [1, size.heightPixels * size.widthPixels] : [channels, 1];
-  for (let y = 0; y < heightPixels; y++) {
-    if (turns.isOver) await turns.next();
-    for (const [channel, { source, values }] of tables.entries()) {
-      let from = y * widthPixels * channels + source;
-      let to = y * size.widthPixels * pixelStep + channel * channelStep;
-      for (let x = 0; x < widthPixels; x++, from += channels, to += pixelStep) numbers[to] = values[pixels[from] ?? 0] ?? 0;
-    }
-  }
-  return numbers;
-}
-
-/** For each channel of the input: where it stands in a pixel, and the number that each value becomes. */
-function channelTables(
-  { channels, colour, rescaleFactor, mean, deviation }: ImagePreparation,
-  isInverted: boolean,
-): { readonly source: number; readonly values: Float32Array }[] {
-  return Array.from({ length: channels }, (_, channel) => ({
-    source: colour === 'bgr' ? channels - 1 - channel : channel,
-    values: Float32Array.from({ length: 256 }, (_unused, value) => {
-      const brightness = isInverted ? 255 - value : value;
-      return (brightness * rescaleFactor - (mean[channel] ?? 0)) / (deviation[channel] ?? 1);
-    }),
-  }));
 }
 
 /** Mean brightness of the outermost pixels: what a drawing stands on. */
