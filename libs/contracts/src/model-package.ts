@@ -147,6 +147,8 @@ export const weirFileSchema = z.looseObject({
       /** Samples of one frame, and how many of the frame before are put in front of it. */
       frameSamples: z.number().int().min(1).max(1_000_000),
       contextSamples: z.number().int().min(0).max(1_000_000).default(0),
+      /** The input that takes the sample rate as an INT64 scalar, where the network asks for it. */
+      sampleRateInput: tensorName.optional(),
       threshold: z.number().min(0).max(1).default(0.5),
     })
     .optional(),

@@ -10,7 +10,7 @@ export interface LocalPackageFile extends PackageFile {
 }
 
 /** What made or checks the model is not part of what a worker runs. */
-const NOT_SHIPPED = new Set(['train.py', 'example.json']);
+const NOT_SHIPPED = new Set(['train.py', 'measure.py', 'example.json']);
 
 /** The files of a starter model under `models/`, with their digests. */
 export function packageFilesIn(folder: string): LocalPackageFile[] {

@@ -35,8 +35,12 @@ function asTensor({ datatype, data, shape }: z.infer<typeof tensorSchema>): Tens
 function filesNamedIn(weir: WeirFile): string[] {
   const { recommendation, reading, examples = [] } = weir;
   return [
-    ...[recommendation?.users, recommendation?.items, recommendation?.seen],
-    ...[reading?.detector, reading?.recogniser, reading?.characters],
+    recommendation?.users,
+    recommendation?.items,
+    recommendation?.seen,
+    reading?.detector,
+    reading?.recogniser,
+    reading?.characters,
     ...examples.flatMap(({ input }) => [input.imageFile, input.audioFile, input.requestFile]),
   ].filter((file) => file !== undefined);
 }
@@ -65,8 +69,8 @@ describe.each(FOLDERS)('the starter model %s', (folder) => {
       const answer = await session.run(Object.fromEntries(example.inputs.map((input) => [input.name, asTensor(input)])));
       for (const { name, shape, data } of example.outputs) {
         expect(answer[name]?.dims).toEqual(shape);
-        const differences = Array.from(answer[name]?.data ?? [], (value, at) => Math.abs(Number(value) - (data[at] ?? Number.NaN)));
-        expect(Math.max(...differences)).toBeLessThanOrEqual(example.tolerance);
+        const values = z.array(z.number()).parse([...(answer[name]?.data ?? [])]);
+        expect(Math.max(...values.map((value, at) => Math.abs(value - (data[at] ?? Number.NaN))))).toBeLessThanOrEqual(example.tolerance);
       }
     } finally {
       await session.release();
