@@ -21,6 +21,7 @@ describe('module boundaries', () => {
     ['platform-uses-testing', 'libs/platform/src/fixture.ts'],
     ['app-uses-app', 'apps/auth/src/fixture.ts'],
     ['app-uses-testing', 'apps/auth/src/fixture.ts'],
+    ['pure-uses-testing', 'libs/onnx/src/fixture.ts'],
   ])('%s fails the lint', async (fixture, lintedAs) => {
     expect(await rulesBrokenBy(fixture, lintedAs)).toEqual(['@nx/enforce-module-boundaries']);
   });
@@ -28,6 +29,7 @@ describe('module boundaries', () => {
   test.each([
     ['app-uses-libraries', 'apps/auth/src/fixture.ts'],
     ['app-uses-testing', 'apps/auth/src/fixture.spec.ts'],
+    ['pure-uses-testing', 'libs/onnx/src/fixture.spec.ts'],
   ])('%s is allowed as %s', async (fixture, lintedAs) => {
     expect(await rulesBrokenBy(fixture, lintedAs)).toEqual([]);
   });

@@ -1,1 +1,6 @@
-export {};
+export { bufferSource, type ByteSource } from './byte-source.ts';
+export { type Datatype, type ElementType } from './element-types.ts';
+export { openFileSource, type FileSource } from './file-source.ts';
+export { assertLoadable, type SizedFile } from './loadable.ts';
+export * from './onnx-model.ts';
+export { readOnnxModel } from './read-onnx-model.ts';

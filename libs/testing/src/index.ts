@@ -9,6 +9,17 @@ export {
 } from './databases.ts';
 export { eventually, type EventuallyOptions } from './eventually.ts';
 export { freshDatabase } from './fresh-database.ts';
+export { hostilePackages, type HostileCall, type HostilePackage } from './hostile-packages.ts';
+export {
+  branchNetwork,
+  cumulativeSumNetwork,
+  identityNetwork,
+  linearNetwork,
+  runningSumNetwork,
+  squareNetwork,
+  stepsNetwork,
+} from './networks.ts';
+export * from './onnx-model.ts';
 export { aPrincipal, anOperator, type PrincipalOptions } from './principals.ts';
 export { countingIds, TestClock } from './time.ts';
 export { SIGNING_SERVICES, testSigningKeys, type SigningService, type TestSigningKeys } from './signing-keys.ts';
