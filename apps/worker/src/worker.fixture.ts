@@ -82,7 +82,14 @@ export interface TestWorker {
   readonly bus: EventBus;
   readonly artifacts: { put(content: Buffer): string; lie(sha256: string, content: Buffer): void };
   /** Puts the files into the store and places them as a version of the model `modelId`. */
-  place(modelId: string, task: PlacementState['task'], files: ReadonlyMap<string, Buffer>): Promise<PlacementState>;
+  place(
+    modelId: string,
+    task: PlacementState['task'],
+    files: ReadonlyMap<string, Buffer>,
+    over?: Partial<PlacementState>,
+  ): Promise<PlacementState>;
+  /** Where calls of a version go now. */
+  urlOf(placement: PlacementState): string | undefined;
   publish(placement: PlacementState): Promise<void>;
   unplace(placement: PlacementState): Promise<void>;
   /** Waits until the worker announces the version in one of these states. */
@@ -131,7 +138,8 @@ export async function startTestWorker(environment: Readonly<Record<string, strin
   return {
     bus,
     artifacts,
-    place: async (modelId, task, contents) => {
+    urlOf: ({ versionId }) => workers.get(id)?.versions.find((version) => version.versionId === versionId)?.url,
+    place: async (modelId, task, contents, over = {}) => {
       const files: PackageFile[] = [...contents].map(([path, content]) => ({
         path,
         sha256: artifacts.put(content),
@@ -147,6 +155,7 @@ export async function startTestWorker(environment: Readonly<Record<string, strin
         task,
         files,
         artifactsUrl: artifacts.url,
+        ...over,
       };
       placements.push(placement);
       await publish(placement);

@@ -270,7 +270,7 @@ export class ServingFleet {
   }
 
   #givenUp(): AppError {
-    return new AppError('model.package_invalid', { message: 'The model ended the process that ran it several times.' });
+    return new AppError('model.package_invalid', { message: 'The model crashed or hung the process that ran it several times.' });
   }
 }
 

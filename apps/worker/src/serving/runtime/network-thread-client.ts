@@ -6,8 +6,11 @@ import { scrubbed } from './scrub.ts';
 
 /** The sources run as they are under the tests, the compiled files in production. */
 const THREAD_FILE = new URL(import.meta.url.endsWith('.ts') ? './network-thread.ts' : './network-thread.js', import.meta.url);
-/** Memory that a thread's own garbage may grow to before it is collected: it holds no data of its own. */
-const YOUNG_GENERATION_MIB = 4;
+/**
+ * A thread runs little code and holds no data of its own. Without a bound on its code range V8 reserves half a gigabyte
+ * for each, which counts against the memory limit of the process.
+ */
+const THREAD_LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64, codeRangeSizeMb: 8 };
 /** A process that lost a thread is replaced within about this time. */
 const LOST_RETRY_MS = 1_000;
 
@@ -32,7 +35,7 @@ export class NetworkThread {
       env: {},
       execArgv: [],
       name: 'network',
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
+      resourceLimits: THREAD_LIMITS,
     });
     this.#worker.on('message', (reply: ThreadReply) => {
       const waiting = this.#waiting;
@@ -46,6 +49,10 @@ export class NetworkThread {
   /** Is a request under way? */
   get isBusy(): boolean {
     return this.#waiting !== null;
+  }
+
+  get hasEnded(): boolean {
+    return this.#isClosing;
   }
 
   /** @throws RunRefusedError when ONNX Runtime does not take the file */

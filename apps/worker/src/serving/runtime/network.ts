@@ -148,8 +148,9 @@ export class Network implements Runnable {
     return this.#queue.size;
   }
 
-  get isIdle(): boolean {
-    return this.#queue.size === 0 && this.#underWay.size === 0;
+  /** Asked when nothing runs: has one of its threads not come back from a run, or ended? */
+  get isStuck(): boolean {
+    return this.#threads.some((thread) => thread.isBusy || thread.hasEnded);
   }
 
   get isWaiting(): boolean {

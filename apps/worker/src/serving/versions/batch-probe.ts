@@ -1,3 +1,4 @@
+import { AppError } from '@weir/kernel';
 import { fromHalfBits, toHalfBits, type BytesElement } from '@weir/open-inference';
 import type { LoadedSignature, OnnxTensor, OnnxType } from '../runtime/messages.ts';
 import type { Network, ProbeItem } from '../runtime/network.ts';
@@ -18,6 +19,7 @@ const PROBE_ITEMS = 4;
  *
  * @param sample rows that the network is known to take; null: made up from its signature
  * @returns may rows of different callers share a run?
+ * @throws model.failed, worker.unreachable when a run does not end, or ends its thread
  */
 export async function probe(network: Network, sample: ProbeItem | null): Promise<boolean> {
   const item = sample ?? madeUp(network.signature);
@@ -30,7 +32,9 @@ export async function probe(network: Network, sample: ProbeItem | null): Promise
     const neighbours = Array.from({ length: PROBE_ITEMS - 1 }, () => changed(item));
     const [beside] = await network.runTogether([copied(item), ...neighbours]);
     return beside !== undefined && alone.every((output, index) => isSame(output, beside[index]));
-  } catch {
+  } catch (error) {
+    // A run that hangs is no answer.
+    if (error instanceof AppError) throw error;
     // It takes no made-up rows, or no batches: then it takes its callers' rows one call at a time.
     return false;
   }

@@ -230,8 +230,8 @@ export class ServedVersion {
       try {
         await infer({ version, request, limits: this.#options.taskLimits, signal, run, sequence: null });
       } catch (error) {
-        // An example that does not work is for the publisher to see in its evaluation; a hung or lost run is not survived.
-        if (error instanceof AppError && error.code === 'worker.unreachable') throw error;
+        // An example that does not work is the publisher's concern; the probe that follows meets what hangs.
+        if (networkIsStuck(networks)) throw error;
       }
     }
     for (const [role, network] of networks) {
@@ -239,4 +239,8 @@ export class ServedVersion {
       network.isBatched = network.hasBatchAxis && (version.modelPackage.weir.runtime?.batching ?? isInvariant);
     }
   }
+}
+
+function networkIsStuck(networks: ReadonlyMap<string, Network>): boolean {
+  return [...networks.values()].some((network) => network.isStuck);
 }
