@@ -160,7 +160,7 @@ function typeOf(field: z.ZodType): string {
   if (field instanceof z.ZodArray) return `list of ${typeOf(field.element as z.ZodType)}${bounds(field, 'minItems', 'maxItems')}`;
   if (field instanceof z.ZodEnum) return field.options.map((option) => `\`${option}\``).join(', ');
   if (field instanceof z.ZodLiteral) return [...field.values].map((value) => `\`${String(value)}\``).join(', ');
-  if (field instanceof z.ZodUnion) return field.options.map((option) => typeOf(option as z.ZodType)).join(' or ');
+  if (field instanceof z.ZodUnion) return [...new Set(field.options.map((option) => typeOf(option as z.ZodType)))].join(' or ');
   if (field instanceof z.ZodObject) return 'object';
   if (field instanceof z.ZodUnknown) return 'the payload';
   const { type, format, pattern } = z.toJSONSchema(field);

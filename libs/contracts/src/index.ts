@@ -1,4 +1,5 @@
 export * from './auth.ts';
+export * from './back-ends.ts';
 export * from './billing.ts';
 export { defineEvent, envelopeSchema, type EventDefinition, type EventEnvelope } from './envelope.ts';
 export { modelName } from './fields.ts';

@@ -8,9 +8,20 @@ export const loadedVersionSchema = z.object({
   state: z.enum(['loading', 'ready', 'failed']),
   /** Where calls of this version go; without it the worker's own address. */
   url: z.url().optional(),
-  /** Why it failed, for the publisher; no paths. */
+  /** Why it is not ready, for the publisher; no paths. */
   error: z.string().max(500).optional(),
 });
+
+export const deviceSchema = z.object({
+  /** The execution provider of ONNX Runtime that uses it: `cpu`, `cuda`, `tensorrt`, `webgpu` and so on. */
+  kind: z.string().min(1).max(50),
+  /** As its maker calls it. */
+  name: z.string().max(200).optional(),
+  /** The device's own memory; without it its models live in the memory of the worker alone. */
+  memoryBytes: z.number().int().nonnegative().optional(),
+});
+/** What a worker computes on. */
+export type Device = z.infer<typeof deviceSchema>;
 
 export const workerSchema = z.object({
   id: z.string().min(1).max(100),
@@ -23,6 +34,10 @@ export const workerSchema = z.object({
   state: z.enum(['serving', 'draining']),
   /** Memory that it may fill with models. */
   memoryBytes: z.number().int().nonnegative(),
+  /** What it computes on, in the order in which it prefers them; without it a processor alone. */
+  devices: z.array(deviceSchema).max(64).optional(),
+  /** Kinds of back ends whose versions it takes; without it `onnxruntime` alone. */
+  backends: z.array(z.string().min(1).max(50)).max(16).optional(),
   versions: z.array(loadedVersionSchema).max(1000),
 });
 /** A worker as it announces itself. */
@@ -54,6 +69,11 @@ export type UsageQuantity = z.infer<typeof usageQuantitySchema>;
 export const usageSchema = z.object({
   /** Of the call, and of its receipt. */
   receiptId: id,
+  /**
+   * Of a call with an idempotency key: the receipt that the same call has when it was made in the period of 24 hours
+   * before. When that one is recorded and less than 24 hours older, this one repeats it and is not counted.
+   */
+  earlierReceiptId: id.optional(),
   tenantId: id,
   /** The API key or person that called. */
   principalKind: z.enum(['api-key', 'person']),

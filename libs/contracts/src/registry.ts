@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { backEndSchema } from './back-ends.ts';
 import { defineEvent } from './envelope.ts';
 import { id, modelName, sha256 } from './fields.ts';
 import { packagePath, taskSchema } from './model-package.ts';
@@ -43,7 +44,13 @@ export const placementSchema = z.object({
   version: z.string(),
   ownerTenantId: id,
   task: taskSchema,
+  /** None where another server runs the version. */
   files: z.array(packageFileSchema).max(1000),
+  /**
+   * What runs the version; without it the worker itself (`onnxruntime`). Of a version that another server runs: where that
+   * is (`url`), how it names the model (`model`, `version`), and which of the worker's secrets it asks for (`secret`).
+   */
+  backend: backEndSchema.optional(),
   /** Where the worker fetches the files: `<artifactsUrl>/<sha256>`, with its internal token. */
   artifactsUrl: z.url(),
 });
