@@ -72,6 +72,7 @@ export async function openPackage(directory: string, task: Task, { padTo = 0 }: 
     infer: (inputs, { outputs = [], parameters = {}, ...options } = {}) =>
       infer(call({ inputs, outputs: outputs.map((name) => ({ name })), parameters }, options)),
     close: async () => {
+      await version.prepared?.close();
       for (const session of sessions.values()) await session.release();
     },
   };

@@ -24,6 +24,8 @@ export interface TaskRules<Prepared> {
    * @throws model.failed when a network gives something else than the task needs
    */
   infer(call: TaskCall, prepared: Prepared): Promise<TaskAnswer>;
+  /** Gives back what `prepare` took, where that is more than memory. */
+  close?(prepared: Prepared): Promise<void>;
 }
 
 /** A task of the table. */
@@ -38,7 +40,7 @@ export function defineTask<Prepared>(rules: TaskRules<Prepared>): TaskDefinition
     assertFits: (modelPackage, signatures) => rules.assertFits(modelPackage, signatures),
     prepare: async (modelPackage, signatures) => {
       const prepared = await rules.prepare(modelPackage, signatures);
-      return { infer: (call) => rules.infer(call, prepared) };
+      return { infer: (call) => rules.infer(call, prepared), close: async () => rules.close?.(prepared) };
     },
   };
 }

@@ -36,6 +36,8 @@ export interface TaskVersion {
 /** A task with all that it needs for the calls of one loaded version: its tokenizer, its list of items. */
 export interface PreparedTask {
   infer(call: TaskCall): Promise<TaskAnswer>;
+  /** Gives back what the task holds, a thread say, when the version is unloaded. */
+  close(): Promise<void>;
 }
 
 /** What a request asks for, with its inputs as they came. */

@@ -1,4 +1,3 @@
-import { AppError } from '@weir/kernel';
 import { MODEL } from '../model-package/model-package.ts';
 import { classificationOutputs, logitsOutput, scoresOf, topLabels } from './classification.ts';
 import { numbersOf, runPrepared } from './prepared-run.ts';
@@ -6,8 +5,8 @@ import { textsOf } from './processed-input.ts';
 import { signatureOfRole } from './signature.ts';
 import { defineTask } from './task-definition.ts';
 import type { TaskAnswer, TaskCall } from './task.ts';
-import { assertTakesText, textItem } from './text-run.ts';
-import { readTextTokenizer, type TextTokenizer } from './tokenization.ts';
+import { assertTakesText, encodedTexts, openTokenizer, textItem } from './texts/text-run.ts';
+import type { TextTokenizer } from './texts/text-tokenizer.ts';
 
 /** Texts in, labels with scores out. */
 export const textClassification = defineTask({
@@ -16,28 +15,22 @@ export const textClassification = defineTask({
     assertTakesText(signature);
     logitsOutput(signature);
   },
-  prepare: ({ text }) => {
-    if (text === null) throw new AppError('model.package_invalid');
-    return readTextTokenizer(text);
-  },
+  prepare: openTokenizer,
   infer: classifyTexts,
+  close: (tokenizer) => tokenizer.close(),
 });
 
 async function classifyTexts(call: TaskCall, tokenizer: TextTokenizer): Promise<TaskAnswer> {
   const { modelPackage, signatures } = call.version;
   const keep = topLabels(call.request.parameters);
-  const texts = textsOf(call);
   const signature = signatureOfRole(signatures, MODEL);
   const output = logitsOutput(signature);
-  const encoded = texts.map((text) => tokenizer.encode(text));
+  const { rows, usage } = await encodedTexts(call, tokenizer, textsOf(call));
   const scores = await Promise.all(
-    encoded.map(async (ids) => {
+    rows.map(async ({ ids }) => {
       const [logits] = await runPrepared(call, textItem(signature, ids, [output]));
       return scoresOf(numbersOf(logits, [1, null]), modelPackage.isMultiLabel);
     }),
   );
-  return {
-    outputs: classificationOutputs(scores.flat(), modelPackage.labels, keep),
-    usage: { inputs: texts.length, 'input-tokens': encoded.reduce((sum, ids) => sum + ids.length, 0) },
-  };
+  return { outputs: classificationOutputs(scores.flat(), modelPackage.labels, keep), usage };
 }
