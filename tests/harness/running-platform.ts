@@ -15,6 +15,7 @@ const STOP_TIMEOUT_MS = 60_000;
 export type ServiceName = 'auth' | 'registry' | 'metering' | 'billing' | 'worker' | 'gateway';
 
 interface RunFile {
+  readonly grpcAddress: string;
   readonly postgresql: { readonly pid: number };
   readonly services: Readonly<Record<ServiceName, { readonly pid: number; readonly url: string }>>;
 }
@@ -51,7 +52,14 @@ export class RunningPlatform {
     const port = options.port ?? (await freePort());
     const launcher = fork(LAUNCHER, ['start'], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...options.environment, WEIR_HOME: home, WEIR_PORT: String(port) },
+      env: {
+        PATH: process.env['PATH'],
+        HOME: process.env['HOME'],
+        WEIR_GRPC_PORT: '0',
+        ...options.environment,
+        WEIR_HOME: home,
+        WEIR_PORT: String(port),
+      },
     });
     const platform = new RunningPlatform(home, port, launcher);
     try {
@@ -65,6 +73,11 @@ export class RunningPlatform {
 
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Host and port of gRPC. */
+  get grpcAddress(): string {
+    return this.#runFile().grpcAddress;
   }
 
   /** Everything that the launcher printed. */

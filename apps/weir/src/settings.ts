@@ -19,6 +19,17 @@ export const launcherSettings = defineSettings({
       .default(4000),
     description: 'port that the gateway listens on',
   },
+  grpcPort: {
+    env: 'WEIR_GRPC_PORT',
+    schema: z.coerce
+      .number('must be a port number')
+      .int('must be a whole number')
+      .min(0, 'must be 0 to 65535')
+      .max(65535, 'must be 0 to 65535')
+      .optional(),
+    description:
+      'port that the gateway listens on for gRPC; 0 takes a free one; without it 4001, or a free one where another program has that',
+  },
   publicUrl: {
     env: 'WEIR_PUBLIC_URL',
     schema: settingSchemas.url().optional(),

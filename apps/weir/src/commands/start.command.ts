@@ -8,7 +8,7 @@ import { confirmFreshStart, removeState } from '../state/fresh-start.ts';
 import { lockHome } from '../state/home-lock.ts';
 import { makeHome, type Home } from '../state/home.ts';
 import { leftBehind, untilNoneIsLeft } from '../state/left-behind.ts';
-import { checkPublicPort } from '../state/ports.ts';
+import { checkPort } from '../state/ports.ts';
 import { secondsSince, withTicking, type Terminal } from '../terminal/terminal.ts';
 import type { CommandContext } from './command-line.ts';
 import { serveControl } from './control.ts';
@@ -47,7 +47,7 @@ export async function start(context: StartContext): Promise<void> {
       removeState(home);
       makeHome(home);
     }
-    await checkPublicPort(settings.host, settings.port);
+    await checkPort(settings.host, settings.port, 'WEIR_PORT');
     await runUntilStopped(context, beganMs);
   } finally {
     unlock();
@@ -66,6 +66,7 @@ async function runUntilStopped(context: StartContext, beganMs: number): Promise<
         const started = await platform.start();
         await seedDemonstration({ ...started, home, root: context.root, terminal, signal: end.signal });
         terminal.line();
+        terminal.line(`gRPC is served at ${started.addresses.grpcAddress}.`);
         terminal.line(
           `Weir is ready at ${started.addresses.publicUrl} (${secondsSince(beganMs)}). Ctrl-C stops it; the logs are in ${home.logs}.`,
         );

@@ -2,7 +2,7 @@ import type { LauncherSettings } from '../settings.ts';
 import type { Addresses } from './service-environment.ts';
 
 /** Where everything listens: services on loopback, the gateway where the settings say. */
-export function addressesOf(settings: LauncherSettings, ports: ReadonlyMap<string, number>): Addresses {
+export function addressesOf(settings: LauncherSettings, grpcPort: number, ports: ReadonlyMap<string, number>): Addresses {
   // An address for all interfaces is none that can be called.
   const host = ['0.0.0.0', '::'].includes(settings.host) ? '127.0.0.1' : settings.host;
   const publicUrl = settings.publicUrl ?? httpUrl(host, settings.port);
@@ -15,9 +15,15 @@ export function addressesOf(settings: LauncherSettings, ports: ReadonlyMap<strin
     portOf,
     urlOf: (name) => (name === 'gateway' ? httpUrl(host, settings.port) : httpUrl('127.0.0.1', portOf(name))),
     publicUrl,
+    grpcPort,
+    grpcAddress: authority(host, grpcPort),
   };
 }
 
 function httpUrl(host: string, port: number): string {
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return `http://${authority(host, port)}`;
+}
+
+function authority(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

@@ -7,7 +7,7 @@ import { Platform } from './platform.ts';
 
 const [root = '', homeFolder = '', port = ''] = process.argv.slice(2);
 await new Platform({
-  settings: loadSettings(launcherSettings, { WEIR_PORT: port }),
+  settings: loadSettings(launcherSettings, { WEIR_PORT: port, WEIR_GRPC_PORT: '0' }),
   home: homeAt(homeFolder),
   root,
   environment: {},

@@ -50,7 +50,11 @@ describe('the platform on one machine', () => {
     lines = [];
     fatal = [];
     platform = new Platform({
-      settings: loadSettings(launcherSettings, { WEIR_PORT: String(await freePort()), WEIR_START_TIMEOUT_MS: '20000' }),
+      settings: loadSettings(launcherSettings, {
+        WEIR_PORT: String(await freePort()),
+        WEIR_GRPC_PORT: '0',
+        WEIR_START_TIMEOUT_MS: '20000',
+      }),
       home,
       root,
       environment: { PATH: process.env.PATH, WEIR_SPOOL_SYNC: 'write', WEIR_ADMIN_PASSWORD: 'not for services', UNRELATED: 'x' },

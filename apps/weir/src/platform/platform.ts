@@ -9,7 +9,7 @@ import { SupervisedProcess, type ProcessDeath } from '../processes/supervised-pr
 import type { LauncherSettings } from '../settings.ts';
 import { StartError } from '../start-error.ts';
 import type { Home } from '../state/home.ts';
-import { choosePorts } from '../state/ports.ts';
+import { chooseGrpcPort, choosePorts } from '../state/ports.ts';
 import { readSecrets, type Secrets } from '../state/secrets.ts';
 import { ensureSigningKeys, type SigningKeyFiles } from '../state/signing-keys.ts';
 import { secondsSince, withTicking, type Terminal } from '../terminal/terminal.ts';
@@ -63,8 +63,9 @@ export class Platform {
     const secrets = readSecrets(home.secretsFile, STATEFUL_SERVICES);
     const keys = await ensureSigningKeys(home.keys, SIGNERS);
     const names = ['postgresql', ...SERVICES.map((service) => service.name), 'gateway-internal'];
-    const ports = await choosePorts(home.portsFile, names, settings.port);
-    const addresses = addressesOf(settings, ports);
+    const grpcPort = await chooseGrpcPort(settings.host, settings.grpcPort, settings.port);
+    const ports = await choosePorts(home.portsFile, names, [settings.port, grpcPort]);
+    const addresses = addressesOf(settings, grpcPort, ports);
     this.#addresses = addresses;
     const adminUrl = settings.databaseAdminUrl ?? (await this.#startDatabase(ports.get('postgresql') ?? 0));
     const databases = await prepareRoles(adminUrl, STATEFUL_SERVICES, secrets, settings.databaseAdminUrl === undefined);
@@ -218,7 +219,13 @@ export class Platform {
     const services = Object.fromEntries(
       [...this.#processes].map(([name, process]) => [name, { pid: process.pid, url: this.#addresses?.urlOf(name) }]),
     );
-    const content = { pid: process.pid, url: this.#addresses?.publicUrl, postgresql: { pid: this.#database?.pid ?? null }, services };
+    const content = {
+      pid: process.pid,
+      url: this.#addresses?.publicUrl,
+      grpcAddress: this.#addresses?.grpcAddress,
+      postgresql: { pid: this.#database?.pid ?? null },
+      services,
+    };
     try {
       writeFileSync(this.#parts.home.runFile, `${JSON.stringify(content, null, 2)}\n`);
     } catch (error) {

@@ -22,13 +22,17 @@ export interface Addresses {
   urlOf(name: ServiceName): string;
   /** Address of the gateway for users. */
   readonly publicUrl: string;
+  /** Port of the gateway for gRPC. */
+  readonly grpcPort: number;
+  /** The same as users write it: host and port. */
+  readonly grpcAddress: string;
 }
 
 /** What every program may need of the system. */
 const FROM_SYSTEM = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'NODE_V8_COVERAGE'];
 /** The launcher decides these, or they are secrets of the launcher or of the demonstration. */
 const NEVER_PASSED =
-  /^WEIR_(?:HOME|HOST|PORT|URL|START_TIMEOUT_MS|DATABASE_.*|BUS_URL|INTERNAL_PORT|.*(?:PASSWORD|SECRET|TOKEN|API_KEY|EMAIL).*)$/;
+  /^WEIR_(?:HOME|HOST|PORT|GRPC_PORT|URL|START_TIMEOUT_MS|DATABASE_.*|BUS_URL|INTERNAL_PORT|.*(?:PASSWORD|SECRET|TOKEN|API_KEY|EMAIL).*)$/;
 
 /** The whole environment of a service: what it needs, and no secret of another. */
 export function environmentOf(service: Service, parts: EnvironmentParts): Record<string, string> {
@@ -60,6 +64,7 @@ function ownSettings(name: ServiceName, settings: LauncherSettings, home: Home, 
       return {
         WEIR_HOST: settings.host,
         WEIR_PORT: String(settings.port),
+        WEIR_GRPC_PORT: String(ports.grpcPort),
         WEIR_PUBLIC_URL: ports.publicUrl,
         WEIR_INTERNAL_PORT: String(ports.portOf('gateway-internal')),
         WEIR_AUTH_URL: ports.urlOf('auth'),
