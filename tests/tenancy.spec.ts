@@ -181,6 +181,15 @@ const ROOT_FIELDS: Readonly<Record<string, RootField>> = {
       'model.not_found',
     ),
   },
+  'Mutation.inferMany': {
+    needs: 'infer',
+    ...change(
+      'inferMany',
+      (prefix) => ({ model: `${prefix}${NOBODY}`, inputs: [{ text: 'x' }] }),
+      ({ slug }) => ({ model: `${slug}/secret`, inputs: [{ text: 'x' }] }),
+      'model.not_found',
+    ),
+  },
   'Mutation.publishModelVersion': {
     needs: 'models.manage',
     ...change(

@@ -1,3 +1,4 @@
+export { elementsToBytes } from './binary.ts';
 export { priorityOf, sequenceId, sequenceIdOf, timeoutMsOf } from './call-headers.ts';
 export { decodeTensor, encodeTensor } from './codec.ts';
 export { encodingFor, packed, unpacked, type ContentEncoding } from './compression.ts';
@@ -13,3 +14,4 @@ export {
 export { elementCount, formatShape, fromHalfBits, toHalfBits, type BytesElement, type Tensor, type TensorData } from './tensor.ts';
 export * from './processed.ts';
 export * from './types.ts';
+export { typeName } from './values.ts';

@@ -1,149 +1,152 @@
-import { createUnionType, Field, Float, ID, InputType, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
-import { DATATYPES } from '@weir/open-inference';
-import { JsonScalar, MoneyType } from '@weir/platform/graphql';
+import { Field, Float, ID, InputType, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
+import type { Priority } from '@weir/open-inference';
+import { MoneyType } from '@weir/platform/graphql';
+import { InferOptions, ModelInput, SequenceInput } from './model-input.types.ts';
+import { ModelOutput, type ModelOutputValue } from './model-output.types.ts';
 
-const enumOf = (values: readonly string[]): Record<string, string> =>
-  Object.fromEntries(values.map((value) => [value.toUpperCase().replaceAll('-', '_'), value]));
-
-const Datatype = enumOf(DATATYPES);
-registerEnumType(Datatype, { name: 'Datatype', description: 'Element type of a tensor, in the terms of the Open Inference Protocol v2' });
-
-@InputType({ description: 'A picture' })
-export class ImageInput {
-  @Field(() => String, { description: 'The PNG, JPEG or WebP file in base64' })
-  readonly base64!: string;
-}
-
-@InputType({ description: 'A tensor for models that take numbers' })
-export class TensorInput {
-  @Field(() => String, { description: "Name of the model's input; model(name:) shows them" })
-  readonly name!: string;
-
-  @Field(() => Datatype, { description: 'Element type' })
-  readonly datatype!: string;
-
-  @Field(() => [Int], { description: 'Size of each dimension; the first is the batch' })
-  readonly shape!: number[];
-
-  @Field(() => JsonScalar, { description: 'The elements in row-major order, as one flat list' })
-  readonly data!: unknown;
-}
-
-@InputType({ description: 'What the model is given: exactly one of the fields', isOneOf: true })
-export class ModelInput {
-  @Field(() => String, { nullable: true, description: 'A text' })
-  readonly text?: string;
-
-  @Field(() => [String], { nullable: true, description: 'Up to 256 texts, answered in the same order' })
-  readonly texts?: string[];
-
-  @Field(() => ImageInput, { nullable: true, description: 'A picture' })
-  readonly image?: ImageInput;
-
-  @Field(() => [TensorInput], { nullable: true, description: 'Tensors by name' })
-  readonly tensors?: TensorInput[];
-}
-
-@InputType({ description: 'A call of a model' })
-export class InferInput {
-  @Field(() => String, { description: 'Name of the model, such as digits' })
-  readonly model!: string;
-
-  @Field(() => String, { nullable: true, description: 'Alias to follow; production when none is given' })
-  readonly alias?: string;
-
-  @Field(() => String, { nullable: true, description: 'When given, the alias must point to this version' })
-  readonly version?: string;
-
-  @Field(() => ModelInput, { description: 'What the model is given' })
-  readonly input!: ModelInput;
-}
-
-@ObjectType({ description: 'A label and how sure the model is of it' })
-export class ScoredLabel {
-  @Field(() => String, { description: "The label, from the model's configuration" })
-  readonly label!: string;
-
-  @Field(() => Float, { description: 'Probability, 0 to 1' })
-  readonly score!: number;
-}
-
-@ObjectType({ description: 'The labels of one input' })
-export class Classification {
-  @Field(() => [ScoredLabel], { description: 'Best first' })
-  readonly labels!: ScoredLabel[];
-}
-
-@ObjectType({ description: 'The labels of several inputs' })
-export class Classifications {
-  @Field(() => [Classification], { description: 'One for each input, in the same order' })
-  readonly items!: Classification[];
-}
-
-@ObjectType({ description: 'A tensor that the model returned' })
-export class Tensor {
-  @Field(() => String, { description: 'Name of the output' })
-  readonly name!: string;
-
-  @Field(() => Datatype, { description: 'Element type' })
-  readonly datatype!: string;
-
-  @Field(() => [Int], { description: 'Size of each dimension' })
-  readonly shape!: number[];
-
-  @Field(() => JsonScalar, { description: 'The elements in row-major order' })
-  readonly data!: unknown;
-}
-
-@ObjectType({ description: 'Raw outputs of a model' })
-export class Tensors {
-  @Field(() => [Tensor], { description: 'The outputs' })
-  readonly tensors!: Tensor[];
-}
-
-export type ModelOutputValue = Classification | Classifications | Tensors;
-
-export const ModelOutput = createUnionType({
-  name: 'ModelOutput',
-  description: "What the model answered, by the model's task",
-  types: () => [Classification, Classifications, Tensors] as const,
-  resolveType: (value: ModelOutputValue) => ('labels' in value ? Classification : 'items' in value ? Classifications : Tensors),
+const InferPriority = { INTERACTIVE: 'interactive', BATCH: 'batch' } as const satisfies Record<string, Priority>;
+registerEnumType(InferPriority, {
+  name: 'InferPriority',
+  description: 'In what order calls that wait for a model are taken.',
+  valuesMap: {
+    INTERACTIVE: { description: 'Somebody waits for the answer. When none is given.' },
+    BATCH: { description: 'After all interactive ones.' },
+  },
 });
 
-@ObjectType({ description: 'How much of something a call used' })
+/** What is said of a call, or of many at once, beside their inputs. */
+@InputType({ isAbstract: true })
+export class InferTerms {
+  @Field(() => String, { description: 'Name of the model, such as digits.' })
+  readonly model!: string;
+
+  @Field(() => String, { nullable: true, description: 'Alias to follow; production when none is given.' })
+  readonly alias?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'When given, the alias must point to this version.' })
+  readonly version?: string | null;
+
+  @Field(() => InferOptions, { nullable: true, description: 'What may be chosen about the answer.' })
+  readonly options?: InferOptions | null;
+
+  @Field(() => Int, {
+    nullable: true,
+    description:
+      'How long you wait for the answer, in milliseconds from the arrival of the request: at least 1, at most what the operator allows (30 000 when nothing else is set), which is also the default. After it: request.timeout.',
+  })
+  readonly timeoutMs?: number | null;
+
+  @Field(() => InferPriority, { nullable: true, description: 'Whether others may go before; INTERACTIVE when it is not given.' })
+  readonly priority?: Priority | null;
+}
+
+@InputType({ description: 'A call of a model.' })
+export class InferInput extends InferTerms {
+  @Field(() => ModelInput, { description: 'What the model is given.' })
+  readonly input!: ModelInput;
+
+  @Field(() => SequenceInput, { nullable: true, description: 'For models that keep a state between calls.' })
+  readonly sequence?: SequenceInput | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Your name for this call, 1 to 255 characters: sent again within 24 hours with the same call it gets the same answer and is not billed again; with another call it is refused (idempotency.key_reused).',
+  })
+  readonly idempotencyKey?: string | null;
+}
+
+/** How many calls one inferMany may hold. */
+export const MAX_CALLS = 256;
+
+@InputType({ description: 'Many calls of one model.' })
+export class InferManyInput extends InferTerms {
+  @Field(() => [ModelInput], { description: `1 to ${MAX_CALLS}: each is a call of its own, with its own result, limits and receipt.` })
+  readonly inputs!: readonly ModelInput[];
+
+  @Field(() => [String], {
+    nullable: true,
+    description: 'An idempotency key for each input, in the same order: those that were answered are not run or billed again.',
+  })
+  readonly idempotencyKeys?: readonly string[] | null;
+}
+
+@ObjectType({ description: 'How much of something a call used.' })
 export class UsageQuantityType {
   @Field(() => String, {
-    description: 'What was counted: requests (the call itself), inputs (items in it), input-tokens (tokens that the model read)',
+    description: 'What was counted: requests (the call itself), inputs (items in it), input-tokens (tokens that the model read).',
   })
   readonly meter!: string;
 
-  @Field(() => String, { description: 'How much: a plain decimal' })
+  @Field(() => String, { description: 'How much: a plain decimal.' })
   readonly quantity!: string;
 }
 
-@ObjectType({ description: 'The answer to a call; its usage is recorded' })
+@ObjectType({ description: 'The answer to a call; its usage is recorded.' })
 export class InferPayload {
-  @Field(() => ID, { description: 'Id of the call' })
+  @Field(() => ID, { description: 'Id of the call.' })
   readonly id!: string;
 
-  @Field(() => String, { description: 'Name of the model' })
+  @Field(() => String, { description: 'Name of the model.' })
   readonly model!: string;
 
-  @Field(() => String, { description: 'Version that answered' })
+  @Field(() => String, { description: 'Version that answered.' })
   readonly version!: string;
 
-  @Field(() => ModelOutput, { description: 'What the model answered' })
+  @Field(() => ModelOutput, { description: 'What the model answered.' })
   readonly output!: ModelOutputValue;
 
-  @Field(() => [UsageQuantityType], { description: 'What the call used' })
+  @Field(() => [UsageQuantityType], { description: 'What the call used.' })
   readonly usage!: readonly UsageQuantityType[];
 
-  @Field(() => MoneyType, { description: 'What the call costs, exact' })
+  @Field(() => MoneyType, { description: 'What the call costs, exact.' })
   readonly cost!: MoneyType;
 
-  @Field(() => ID, { description: 'Id of the receipt; receipt(id:) shows it some moments later' })
+  @Field(() => ID, { description: 'Id of the receipt; receipt(id:) shows it some moments later.' })
   readonly receiptId!: string;
 
-  @Field(() => Float, { description: 'From the arrival of the request to the answer, in milliseconds' })
+  @Field(() => Float, { description: 'From the arrival of the request to the answer, in milliseconds.' })
+  readonly latencyMs!: number;
+
+  @Field(() => Boolean, {
+    description:
+      'Whether this is the answer of an earlier call with the same idempotency key, kept from then: usage, cost and receipt are of that call.',
+  })
+  readonly isRepeated!: boolean;
+}
+
+@ObjectType({ description: 'Why a call of many was not answered; it costs nothing.' })
+export class InferError {
+  @Field(() => String, { description: 'Code of the error table, such as limit.requests.' })
+  readonly code!: string;
+
+  @Field(() => String, { description: 'What went wrong, for people.' })
+  readonly message!: string;
+
+  @Field(() => String, { nullable: true, description: 'The part of the arguments that is wrong, such as input.inputs[3].text.' })
+  readonly field!: string | null;
+
+  @Field(() => Float, { nullable: true, description: 'After how many milliseconds the same call may succeed.' })
+  readonly retryAfterMs!: number | null;
+}
+
+@ObjectType({ description: 'What became of one call of many: either a result or an error.' })
+export class InferItem {
+  @Field(() => InferPayload, { nullable: true, description: 'The answer.' })
+  readonly result!: InferPayload | null;
+
+  @Field(() => InferError, { nullable: true, description: 'Why there is none.' })
+  readonly error!: InferError | null;
+}
+
+@ObjectType({ description: 'What became of many calls.' })
+export class InferManyPayload {
+  @Field(() => [InferItem], { description: 'One for each input, in the same order.' })
+  readonly items!: readonly InferItem[];
+
+  @Field(() => MoneyType, { description: 'What the answers cost together, without those that are repeated from earlier calls.' })
+  readonly cost!: MoneyType;
+
+  @Field(() => Float, { description: 'From the arrival of the request to the last answer, in milliseconds.' })
   readonly latencyMs!: number;
 }

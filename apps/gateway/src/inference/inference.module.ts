@@ -5,6 +5,9 @@ import { Projections } from '../projections/projections.ts';
 import { SpoolModule } from '../spool/spool.module.ts';
 import { Admission } from './admission.ts';
 import { CATALOGUE } from './catalogue.ts';
+import { IdempotencyModule } from './idempotency/idempotency.module.ts';
+import { GrpcMethods } from './grpc/grpc-methods.ts';
+import { GrpcServer } from './grpc/grpc-server.ts';
 import { InferResolver } from './infer.resolver.ts';
 import { InferenceService } from './inference.service.ts';
 import { ModelRepository } from './model-repository.ts';
@@ -18,7 +21,7 @@ import { WorkerClient } from './worker-client.ts';
 
 /** The seven steps of an inference, and the surfaces that lead into them. */
 @Module({
-  imports: [ProjectionsModule, EdgeModule, SpoolModule],
+  imports: [ProjectionsModule, EdgeModule, SpoolModule, IdempotencyModule],
   providers: [
     { provide: CATALOGUE, useExisting: Projections },
     { provide: RESERVATIONS, useClass: InMemoryReservations },
@@ -31,6 +34,8 @@ import { WorkerClient } from './worker-client.ts';
     ModelSignatures,
     ModelStatistics,
     OpenInferenceRoutes,
+    GrpcMethods,
+    GrpcServer,
     InferResolver,
   ],
   exports: [InferResolver],

@@ -1,11 +1,20 @@
-import { AppError, systemClock } from '@weir/kernel';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { AppError } from '@weir/kernel';
+import type { EncodedMessage } from '@weir/open-inference';
+import { TestClock } from '@weir/testing';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { GatewaySettings } from '../settings.ts';
 import type { SpoolRecord } from '../spool/segment.ts';
 import { UsageSpool } from '../spool/usage-spool.ts';
 import { Admission } from './admission.ts';
-import { aCall, aCatalogue, anEntitlement, aPrincipal, aWorker } from './gateway-world.fixture.ts';
+import { aCall, aCatalogue, aDeployment, anEntitlement, aPrincipal, aWorker } from './gateway-world.fixture.ts';
 import { presenceOfSignal } from './caller-presence.ts';
+import { idempotencyKey, KEY_LIFE_MS } from './idempotency/idempotency-key.ts';
+import { IdempotentCalls } from './idempotency/idempotent-calls.ts';
+import { silent } from './idempotency/kept-answers.fixture.ts';
+import { KeptAnswers } from './idempotency/kept-answers.ts';
 import { InferenceService } from './inference.service.ts';
 import { InMemoryReservations } from './reservations.ts';
 import { Router } from './routing.ts';
@@ -21,6 +30,9 @@ let hasRoom: boolean;
 let isDiskGood: boolean;
 let reservations: InMemoryReservations;
 let admission: Admission;
+let directory: string;
+let clock: TestClock;
+let answers: KeptAnswers;
 
 const counted: WorkerAnswer = {
   message: { headers: { 'content-type': 'application/json' }, body: Buffer.from('{"outputs":[]}') },
@@ -46,18 +58,22 @@ function service(catalogue = aCatalogue()): InferenceService {
   };
   return new InferenceService(
     settings,
-    systemClock,
+    clock,
     catalogue,
     admission,
     reservations,
     new Router(catalogue),
     workers as WorkerClient,
-    new Settlements(spool as UsageSpool, { next: () => 'receipt-1' }, systemClock, { name: 'gateway', instanceId: 'gateway-1' }),
+    new Settlements(spool as UsageSpool, { next: () => 'receipt-1' }, clock, { name: 'gateway', instanceId: 'gateway-1' }),
     spool as UsageSpool,
+    new IdempotentCalls(answers),
   );
 }
 
-beforeEach(() => {
+beforeEach(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'weir-inference-'));
+  clock = new TestClock();
+  answers = await KeptAnswers.open({ directory, maxBytes: 16_777_216 }, clock, silent);
   recorded = [];
   asked = [];
   run = async () => counted;
@@ -65,6 +81,11 @@ beforeEach(() => {
   isDiskGood = true;
   reservations = new InMemoryReservations();
   admission = new Admission(settings);
+});
+
+afterEach(async () => {
+  await answers.close();
+  await rm(directory, { recursive: true, force: true });
 });
 
 describe('an inference', () => {
@@ -181,5 +202,70 @@ describe('an inference', () => {
     await first;
     run = async () => counted;
     await expect(one.infer(aCall({ limits }))).resolves.toMatchObject({ receiptId: 'receipt-1' });
+  });
+});
+
+describe('an inference with an idempotency key', () => {
+  const key = idempotencyKey('order-7', 'input.idempotencyKey');
+  const eventIds = (): unknown[] => recorded.map(({ value }) => (JSON.parse(value) as { id: string }).id);
+
+  test('is answered the same when it is sent again, also by the next process, and is run and recorded once', async () => {
+    const first = await service().infer(aCall({ idempotencyKey: key }));
+    expect(first).toMatchObject({ isRepeated: false, cost: { amount: '0.0009' } });
+    await answers.close();
+    answers = await KeptAnswers.open({ directory, maxBytes: 16_777_216 }, clock, silent);
+    const { latencyMs, ...again } = await service().infer(aCall({ idempotencyKey: key, timeoutMs: 500, priority: 'batch' }));
+    expect(again).toEqual({ ...first, isRepeated: true, latencyMs: undefined, rateLimit: expect.anything() as unknown });
+    expect(latencyMs).toBeGreaterThan(0);
+    expect(asked).toHaveLength(1);
+    expect(eventIds()).toEqual([first.receiptId]);
+  });
+
+  test('has one receipt at two gateways that do not know of each other, whichever records it', async () => {
+    const first = await service().infer(aCall({ idempotencyKey: key }));
+    await answers.close();
+    answers = await KeptAnswers.open({ directory: path.join(directory, 'another'), maxBytes: 16_777_216 }, clock, silent);
+    const second = await service().infer(aCall({ idempotencyKey: key }));
+    expect(second).toMatchObject({ receiptId: first.receiptId, isRepeated: false });
+    expect(new Set(eventIds()).size).toBe(1);
+    clock.advance(KEY_LIFE_MS);
+    const nextDay = await service().infer(aCall({ idempotencyKey: key }));
+    expect(nextDay.receiptId).not.toBe(first.receiptId);
+    expect(JSON.parse(recorded.at(-1)?.value ?? '')).toMatchObject({
+      data: { receiptId: nextDay.receiptId, earlierReceiptId: first.receiptId },
+    });
+  });
+
+  test('is refused for another call, and is free for another tenant and another model', async () => {
+    const others = aCatalogue({
+      deployments: [aDeployment(), aDeployment({ model: 'letters', modelId: 'model-2' })],
+      entitlements: [anEntitlement(), anEntitlement({ tenantId: 'globex' })],
+    });
+    const one = service(others);
+    await one.infer(aCall({ idempotencyKey: key }));
+    const request = (): EncodedMessage => ({ headers: {}, body: Buffer.from('{"another":"body"}') });
+    await expect(one.infer(aCall({ idempotencyKey: key, request }))).rejects.toMatchObject({ code: 'idempotency.key_reused' });
+    await one.infer(aCall({ idempotencyKey: key, request, principal: aPrincipal({ tenantId: 'globex' }) }));
+    await one.infer(aCall({ idempotencyKey: key, request, model: 'letters' }));
+    expect(new Set(eventIds()).size).toBe(3);
+  });
+
+  test('counts towards the limits each time, and is refused when the tenant may no longer use the model', async () => {
+    const limits = { requestsPerMinute: 2, maxInFlight: null };
+    const one = service();
+    for (let time = 0; time < 2; time++) await one.infer(aCall({ idempotencyKey: key, limits }));
+    await expect(one.infer(aCall({ idempotencyKey: key, limits }))).rejects.toMatchObject({ code: 'limit.requests' });
+    await expect(service(aCatalogue({ entitlements: [] })).infer(aCall({ idempotencyKey: key }))).rejects.toMatchObject({
+      code: 'subscription.required',
+    });
+  });
+
+  test('whose usage cannot be recorded is not kept either: the next time it runs', async () => {
+    isDiskGood = false;
+    await expect(service().infer(aCall({ idempotencyKey: key }))).rejects.toMatchObject({ code: 'usage.unrecordable' });
+    isDiskGood = true;
+    expect(await service().infer(aCall({ idempotencyKey: key }))).toMatchObject({ isRepeated: false });
+    expect(asked).toHaveLength(2);
+    expect(recorded).toHaveLength(1);
   });
 });

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { DeploymentState } from '@weir/contracts';
 import type { Clock } from '@weir/kernel';
 import { AppError } from '@weir/kernel';
+import type { EncodedMessage } from '@weir/open-inference';
 import { CLOCK, SETTINGS } from '@weir/platform/service';
 import { inSpan } from '@weir/platform/telemetry';
 import type { ReadyWorker } from '../projections/worker-directory.ts';
@@ -10,7 +11,10 @@ import { UsageSpool } from '../spool/usage-spool.ts';
 import { Admission } from './admission.ts';
 import { CATALOGUE, type Catalogue } from './catalogue.ts';
 import { grantFor, type Grant } from './grants.ts';
-import type { InferenceAnswer, InferenceCall } from './inference.ts';
+import { identityOf, receiptIdsOf, type ReceiptIds } from './idempotency/idempotency-key.ts';
+import { IdempotentCalls } from './idempotency/idempotent-calls.ts';
+import type { KeptAnswer } from './idempotency/kept-answers.ts';
+import { latencyMsOf, type InferenceAnswer, type InferenceCall } from './inference.ts';
 import { RESERVATIONS, type Reservations } from './reservations.ts';
 import { Router } from './routing.ts';
 import { Settlements } from './settlement.ts';
@@ -18,6 +22,11 @@ import { WorkerClient, WorkerLostError, type WorkerAnswer } from './worker-clien
 
 /** A call that lost its worker is tried on this many others: running a model has no effect, so it may be repeated. */
 const MAX_OTHER_WORKERS = 1;
+
+/** An answer with all that is kept of it where it may be asked for again. */
+interface Answered<Output> extends Pick<InferenceAnswer<Output>, 'output' | 'latencyMs' | 'isRepeated'> {
+  readonly answer: KeptAnswer;
+}
 
 /**
  * The pipeline that every inference surface goes through: authenticate (the edge has done it), authorise, admit,
@@ -35,7 +44,17 @@ export class InferenceService {
     @Inject(WorkerClient) private readonly workers: WorkerClient,
     @Inject(Settlements) private readonly settlements: Settlements,
     @Inject(UsageSpool) private readonly spool: UsageSpool,
+    @Inject(IdempotentCalls) private readonly idempotentCalls: IdempotentCalls,
   ) {}
+
+  /**
+   * What a call may run. Every call is asked this when it runs; callers with many ask before.
+   *
+   * @throws access.forbidden, model.not_found, subscription.required, price.missing
+   */
+  authorise(call: Pick<InferenceCall, 'principal' | 'model' | 'alias' | 'version'>): Grant {
+    return grantFor(this.catalogue, call, this.clock.now());
+  }
 
   /**
    * Runs a call and records its usage before it returns.
@@ -43,38 +62,64 @@ export class InferenceService {
    * @throws AppError every refusal and failure in the terms of the error table
    */
   async infer<Output>(call: InferenceCall<Output>): Promise<InferenceAnswer<Output>> {
-    const grant = grantFor(this.catalogue, call, this.clock.now());
+    const grant = this.authorise(call);
     const permit = await this.admission.admit(call);
     try {
-      const leave = this.spool.enter();
-      try {
-        return { ...(await this.runAndSettle(call, grant)), rateLimit: permit.rateLimit };
-      } finally {
-        leave();
-      }
+      const { answer, output, latencyMs, isRepeated } = await this.answer(call, grant);
+      const { receiptId, model, version, quantities, cost } = answer;
+      return { receiptId, model, version, output, quantities, cost, latencyMs, isRepeated, rateLimit: permit.rateLimit };
     } finally {
       permit.release();
     }
   }
 
-  private async runAndSettle<Output>(call: InferenceCall<Output>, grant: Grant): Promise<Omit<InferenceAnswer<Output>, 'rateLimit'>> {
+  private async answer<Output>(call: InferenceCall<Output>, grant: Grant): Promise<Answered<Output>> {
+    const { deployment } = grant;
+    const message = call.request(deployment);
+    const { idempotencyKey } = call;
+    if (idempotencyKey === undefined) return this.runAndSettle(call, grant, message, null);
+    const { tenantId } = call.principal;
+    const { modelId } = deployment;
+    const identity = identityOf({ tenantId, modelId, key: idempotencyKey.value, alias: call.alias, version: call.version, message });
+    const timeoutMs = this.deadlineMs(call) - performance.now();
+    let answered: Answered<Output> | undefined;
+    const { answer, isRepeated } = await this.idempotentCalls.once(
+      { tenantId, identity, field: idempotencyKey.field, timeoutMs, caller: call.caller },
+      async () => {
+        answered = await this.runAndSettle(call, grant, message, receiptIdsOf(identity, this.clock.now()));
+        return answered.answer;
+      },
+    );
+    if (!isRepeated && answered !== undefined) return answered;
+    return { answer, output: call.read(answer.message, deployment), latencyMs: latencyMsOf(call), isRepeated };
+  }
+
+  private async runAndSettle<Output>(
+    call: InferenceCall<Output>,
+    grant: Grant,
+    request: EncodedMessage,
+    receipt: ReceiptIds | null,
+  ): Promise<Answered<Output>> {
     const { model, version } = grant.deployment;
-    const reservation = this.reservations.reserve(call.principal.tenantId, grant.estimate);
+    const leave = this.spool.enter();
     try {
-      const answer = await inSpan('run', {}, () => this.run(call, grant));
-      const output = call.read(answer.message, grant.deployment);
-      if (call.caller?.isGone === true) throw new AppError('request.cancelled');
-      const settlement = await inSpan('settle', {}, () => this.settlements.settle(call, grant, answer.quantities));
-      reservation.settle(settlement.cost);
-      return { ...settlement, model, version, output };
+      const reservation = this.reservations.reserve(call.principal.tenantId, grant.estimate);
+      try {
+        const { message, quantities } = await inSpan('run', {}, () => this.run(call, grant, request));
+        const output = call.read(message, grant.deployment);
+        if (call.caller?.isGone === true) throw new AppError('request.cancelled');
+        const { latencyMs, ...settlement } = await inSpan('settle', {}, () => this.settlements.settle(call, grant, quantities, receipt));
+        reservation.settle(settlement.cost);
+        return { answer: { ...settlement, model, version, message }, output, latencyMs, isRepeated: false };
+      } finally {
+        reservation.release();
+      }
     } finally {
-      reservation.release();
+      leave();
     }
   }
 
-  private async run(call: InferenceCall, grant: Grant): Promise<WorkerAnswer> {
-    const { deployment } = grant;
-    const message = call.request(deployment);
+  private async run(call: InferenceCall, { deployment }: Grant, message: EncodedMessage): Promise<WorkerAnswer> {
     const lost = new Set<string>();
     for (;;) {
       const worker = this.workerFor(call, deployment, lost);

@@ -3,6 +3,7 @@ import type { Principal } from '@weir/access';
 import type { Money } from '@weir/kernel';
 import type { EncodedMessage, Priority } from '@weir/open-inference';
 import type { CallerPresence } from './caller-presence.ts';
+import type { IdempotencyKey } from './idempotency/idempotency-key.ts';
 
 /** A call as every surface hands it to the pipeline. */
 export interface InferenceCall<Output = unknown> {
@@ -31,6 +32,8 @@ export interface InferenceCall<Output = unknown> {
    * tried a second time. The request says the same in its parameters.
    */
   readonly sequenceId?: string | undefined;
+  /** The same call with the same key is answered and billed once. */
+  readonly idempotencyKey?: IdempotencyKey | undefined;
   /** Tells when the caller goes away. */
   readonly caller?: CallerPresence | undefined;
 }
@@ -47,6 +50,8 @@ export interface InferenceAnswer<Output> {
   readonly cost: Money;
   /** From arrival to this moment. */
   readonly latencyMs: number;
+  /** Whether this is the kept answer of an earlier call with the same key: then what it costs was billed with that one. */
+  readonly isRepeated: boolean;
   /** What the caller may know of its limit after this call. */
   readonly rateLimit: RateLimitState;
 }
@@ -60,3 +65,8 @@ export interface RateLimitState {
 }
 
 export const DEFAULT_ALIAS = 'production';
+
+/** From the arrival of a call to this moment, in milliseconds, to the microsecond. */
+export function latencyMsOf({ arrivedAtMs }: Pick<InferenceCall, 'arrivedAtMs'>): number {
+  return Math.round((performance.now() - arrivedAtMs) * 1000) / 1000;
+}

@@ -5,7 +5,8 @@ import { CLOCK, IDS, SERVICE, type ServiceIdentity } from '@weir/platform/servic
 import { currentTraceparent } from '@weir/platform/telemetry';
 import { UsageSpool } from '../spool/usage-spool.ts';
 import type { Grant } from './grants.ts';
-import type { InferenceCall } from './inference.ts';
+import type { ReceiptIds } from './idempotency/idempotency-key.ts';
+import { latencyMsOf, type InferenceCall } from './inference.ts';
 
 export interface Settlement {
   readonly receiptId: string;
@@ -34,16 +35,20 @@ export class Settlements {
     this.#source = service.name;
   }
 
-  /** @throws usage.unrecordable when it cannot be recorded: then the answer must not be sent */
-  async settle(call: InferenceCall, grant: Grant, counted: readonly UsageQuantity[]): Promise<Settlement> {
+  /**
+   * @param receipt ids of the receipt of a call with an idempotency key; null makes a new one
+   * @throws usage.unrecordable when it cannot be recorded: then the answer must not be sent
+   */
+  async settle(call: InferenceCall, grant: Grant, counted: readonly UsageQuantity[], receipt: ReceiptIds | null): Promise<Settlement> {
     const quantities: UsageQuantity[] = [{ meter: 'requests', quantity: '1' }, ...counted];
     const { cost, lines } = grant.prices.rate(grant.deployment.model, quantities);
-    const receiptId = this.#ids.next();
+    const receiptId = receipt?.id ?? this.#ids.next();
     const occurredAt = new Date(this.#clock.now()).toISOString();
-    const latencyMs = Math.round((performance.now() - call.arrivedAtMs) * 1000) / 1000;
+    const latencyMs = latencyMsOf(call);
     const { deployment, prices } = grant;
     const usage: Usage = {
       receiptId,
+      ...(receipt === null ? {} : { earlierReceiptId: receipt.earlierId }),
       tenantId: call.principal.tenantId,
       principalKind: call.principal.kind === 'api-key' ? 'api-key' : 'person',
       principalId: call.principal.id,

@@ -1,10 +1,10 @@
 import { crc32 } from 'node:zlib';
 
-/** One usage event on its way to the bus. */
+/** What a line of a segment holds: a usage event on its way to the bus, or an answer that is kept. */
 export interface SpoolRecord {
-  /** The tenant: orders the record on the bus. Holds no white space. */
+  /** The tenant: orders an event on the bus. Holds no white space. */
   readonly key: string;
-  /** The event's envelope as JSON; holds no line break. */
+  /** The event's envelope, or the answer; holds no line break. */
   readonly value: string;
 }
 
@@ -17,8 +17,15 @@ export function encodeRecord(record: SpoolRecord): string {
   return `${crc32(body).toString(16).padStart(CHECKSUM_DIGITS, '0')} ${body}\n`;
 }
 
+/** Bytes of the line that a record is. */
+export function lineBytes({ key, value }: SpoolRecord): number {
+  return CHECKSUM_DIGITS + Buffer.byteLength(key) + Buffer.byteLength(value) + 3;
+}
+
 export interface DecodedChunk {
   readonly records: readonly SpoolRecord[];
+  /** Where each record's line begins in the chunk. */
+  readonly offsets: readonly number[];
   /** Bytes of the chunk that whole lines took; the rest is the beginning of a line. */
   readonly consumedBytes: number;
   /** Lines that were whole but whose checksum is wrong: the disk lost them. */
@@ -28,15 +35,19 @@ export interface DecodedChunk {
 /** Reads the whole lines at the start of `chunk`. */
 export function decodeChunk(chunk: Buffer): DecodedChunk {
   const records: SpoolRecord[] = [];
+  const offsets: number[] = [];
   let damagedLines = 0;
   let start = 0;
   for (let end = chunk.indexOf(NEW_LINE, start); end !== -1; end = chunk.indexOf(NEW_LINE, start)) {
     const record = decodeLine(chunk.toString('utf8', start, end));
     if (record === null) damagedLines++;
-    else records.push(record);
+    else {
+      records.push(record);
+      offsets.push(start);
+    }
     start = end + 1;
   }
-  return { records, consumedBytes: start, damagedLines };
+  return { records, offsets, consumedBytes: start, damagedLines };
 }
 
 function decodeLine(line: string): SpoolRecord | null {

@@ -64,6 +64,7 @@ export class SpoolWriter {
   #length = 0;
   #totalBytes = 0;
   #isClosed = false;
+  #isSegmentEnded = false;
 
   constructor(options: SpoolWriterOptions) {
     this.#options = options;
@@ -90,6 +91,11 @@ export class SpoolWriter {
       this.#waiting.push({ record, line, resolve, reject });
       this.#running ??= this.#run();
     });
+  }
+
+  /** What is appended from now on goes to a new segment. */
+  endSegment(): void {
+    this.#isSegmentEnded = true;
   }
 
   /** Writes what waits, then closes the segment. */
@@ -140,12 +146,13 @@ export class SpoolWriter {
   }
 
   async #open(): Promise<number> {
-    if (this.#file !== null && this.#length >= this.#options.segmentBytes) {
+    if (this.#file !== null && (this.#isSegmentEnded || this.#length >= this.#options.segmentBytes)) {
       await closeFile(this.#file);
       this.#file = null;
       this.#sequence++;
       this.#length = 0;
     }
+    this.#isSegmentEnded = false;
     if (this.#file === null) {
       // O_DSYNC: a write returns when its bytes are on the disk, in one call where write and fdatasync are two.
       const durable = this.#options.sync === 'commit' ? constants.O_DSYNC : 0;
