@@ -104,6 +104,33 @@ describe('an inference over HTTP', () => {
     expect(json).toMatchObject({ status: 200, json: { id: 'call-7' } });
   });
 
+  test('with an idempotency key is run and billed once; the same answer comes again, and another call is a conflict', async () => {
+    const { body, headers } = inBytes();
+    const first = await ask(INFER, { body, headers: { ...headers, 'idempotency-key': 'order-7' } });
+    const asked = world.worker.calls.length;
+    const again = await ask(INFER, { body, headers: { ...headers, 'idempotency-key': 'order-7' } });
+    expect(world.worker.calls).toHaveLength(asked);
+    expect([again.status, again.body, again.headers['content-type'], again.headers[HEADER_LENGTH_HEADER]]).toEqual([
+      200,
+      first.body,
+      'application/octet-stream',
+      first.headers[HEADER_LENGTH_HEADER],
+    ]);
+    expect(again.headers['x-weir-receipt-id']).toBe(first.headers['x-weir-receipt-id']);
+    expect([first.headers['x-weir-repeated'], again.headers['x-weir-repeated']]).toEqual([undefined, 'true']);
+    const other = await ask(INFER, { body: inJson, headers: { 'idempotency-key': 'order-7' } });
+    expect([other.status, other.headers['x-weir-error-code'], other.headers['x-weir-error-field']]).toEqual([
+      409,
+      'idempotency.key_reused',
+      'idempotency-key',
+    ]);
+    expect((await ask(INFER, { body: inJson, headers: { 'idempotency-key': 'k'.repeat(256) } })).status).toBe(400);
+    const stranger = await world.aKey('globex');
+    const theirs = await ask(INFER, { body, headers: { ...headers, 'idempotency-key': 'order-7' }, as: stranger });
+    expect(theirs.headers['x-weir-repeated']).toBeUndefined();
+    expect(theirs.headers['x-weir-receipt-id']).not.toBe(first.headers['x-weir-receipt-id']);
+  });
+
   test('has a large answer packed for a caller who accepts that', async () => {
     const data = Array.from({ length: 5_000 }, (_, index) => index);
     const body = { inputs: [{ name: 'x', shape: [5_000], datatype: 'INT32', data }] };

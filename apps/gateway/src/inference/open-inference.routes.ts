@@ -25,6 +25,7 @@ import { requestIdFor } from '../edge/request-ids.ts';
 import type { GatewaySettings } from '../settings.ts';
 import { LimitError, rateLimitHeaders } from './admission.ts';
 import { presenceOfResponse } from './caller-presence.ts';
+import { IDEMPOTENCY_KEY_HEADER, idempotencyKeyOf, REPEATED_HEADER } from './idempotency/idempotency-key.ts';
 import { InferenceService } from './inference.service.ts';
 import { ModelRepository } from './model-repository.ts';
 import { ModelSignatures } from './model-signatures.ts';
@@ -143,6 +144,7 @@ export class OpenInferenceRoutes implements OnModuleInit {
       timeoutMs,
       priority,
       sequenceId: sequenceIdOf(message),
+      idempotencyKey: idempotencyKeyOf(headers[IDEMPOTENCY_KEY_HEADER]),
       caller: presenceOfResponse(reply.raw),
     });
     void reply.headers({
@@ -150,6 +152,7 @@ export class OpenInferenceRoutes implements OnModuleInit {
       ...answer.output.headers,
       'x-weir-receipt-id': answer.receiptId,
       'x-weir-cost': `${answer.cost.amount} ${answer.cost.currency}`,
+      ...(answer.isRepeated ? { [REPEATED_HEADER]: 'true' } : {}),
     });
     return packedFor(request, reply, answer.output.body);
   }

@@ -17,6 +17,7 @@ import { Authenticator } from '../../edge/authenticator.ts';
 import type { Caller } from '../../edge/caller.ts';
 import { rateLimitHeaders } from '../admission.ts';
 import type { CallerPresence } from '../caller-presence.ts';
+import { IDEMPOTENCY_KEY_HEADER, idempotencyKeyOf, REPEATED_HEADER } from '../idempotency/idempotency-key.ts';
 import { InferenceService } from '../inference.service.ts';
 import { ModelRepository } from '../model-repository.ts';
 import { ModelSignatures } from '../model-signatures.ts';
@@ -117,6 +118,7 @@ export class GrpcMethods {
       timeoutMs: Math.min(timeoutMs ?? Infinity, call.deadlineMs),
       priority,
       sequenceId: sequenceId(request.parameters?.['sequence_id']),
+      idempotencyKey: idempotencyKeyOf(call.header(IDEMPOTENCY_KEY_HEADER)),
       caller: call.presence,
     });
     return {
@@ -125,6 +127,7 @@ export class GrpcMethods {
         ...rateLimitHeaders(answer.rateLimit),
         'x-weir-receipt-id': answer.receiptId,
         'x-weir-cost': `${answer.cost.amount} ${answer.cost.currency}`,
+        ...(answer.isRepeated ? { [REPEATED_HEADER]: 'true' } : {}),
       },
     };
   }

@@ -115,6 +115,18 @@ describe('an inference over gRPC', () => {
     expect(Number(headers['x-weir-timeout-ms'])).toBeLessThanOrEqual(5_000);
   });
 
+  test('with an idempotency key is run and billed once; another call is a conflict', async () => {
+    const metadata = { 'idempotency-key': 'order-7' };
+    const first = await call('ModelInfer', aCall(), { metadata });
+    const asked = world.worker.calls.length;
+    const again = await call('ModelInfer', aCall(), { metadata });
+    expect(world.worker.calls).toHaveLength(asked);
+    expect(again.answer).toEqual(first.answer);
+    expect(again.trailers.get('x-weir-receipt-id')).toEqual(first.trailers.get('x-weir-receipt-id'));
+    expect([first.trailers.get('x-weir-repeated'), again.trailers.get('x-weir-repeated')]).toEqual([[], ['true']]);
+    await expect(call('ModelInfer', aCall({ id: 'another' }), { metadata })).rejects.toMatchObject({ code: status.ALREADY_EXISTS });
+  });
+
   test('whose deadline passes, and one that is cancelled, reaches the worker as hung up', async () => {
     world.worker.answers = () => new Promise(() => undefined);
     const asked = world.worker.calls.length;

@@ -21,6 +21,20 @@ export function idempotencyKey(value: string, field: string): IdempotencyKey {
   return { value, field };
 }
 
+/** Request header, and metadata of gRPC, that holds the key of a call. */
+export const IDEMPOTENCY_KEY_HEADER = 'idempotency-key';
+/** Header of an answer, and trailer of gRPC: `true` when it is the kept answer of an earlier call with the same key. */
+export const REPEATED_HEADER = 'x-weir-repeated';
+
+/**
+ * The key that a caller sends beside the call; undefined when there is none.
+ *
+ * @throws request.invalid it is not 1 to 255 characters long, or there are several
+ */
+export function idempotencyKeyOf(header: string | string[] | undefined): IdempotencyKey | undefined {
+  return header === undefined ? undefined : idempotencyKey(typeof header === 'string' ? header : '', IDEMPOTENCY_KEY_HEADER);
+}
+
 /** A call that has a key. */
 export interface KeyedCall {
   readonly tenantId: string;
