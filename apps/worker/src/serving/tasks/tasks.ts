@@ -3,6 +3,7 @@ import type { ModelPackage } from '../model-package/model-package.ts';
 import type { LoadedSignature } from '../runtime/messages.ts';
 import { imageClassification } from './image-classification.ts';
 import { imageToText } from './image-to-text/image-to-text.ts';
+import { objectDetection } from './object-detection/object-detection.ts';
 import { signatureOf } from './signature.ts';
 import type { TaskDefinition } from './task-definition.ts';
 import type { TaskVersion } from './task.ts';
@@ -12,6 +13,7 @@ import { textClassification } from './text-classification.ts';
 const TASKS: Readonly<Partial<Record<Task, TaskDefinition>>> = {
   'image-classification': imageClassification,
   'image-to-text': imageToText,
+  'object-detection': objectDetection,
   'text-classification': textClassification,
 };
 
