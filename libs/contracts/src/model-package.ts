@@ -112,6 +112,11 @@ export const weirFileSchema = z.looseObject({
   embedding: z
     .object({ pooling: z.enum(['mean', 'cls', 'last-token', 'none']).default('mean'), normalise: z.boolean().default(true) })
     .optional(),
+  /**
+   * Of `token-classification`, how tokens become entities: `simple` joins tokens of one kind; `first` lets the first token of
+   * a word speak for all of it, so that no word is divided.
+   */
+  entities: z.object({ aggregation: z.enum(['simple', 'first']).default('simple') }).optional(),
   tabular: z
     .object({
       features: z.array(featureSchema).min(1).max(10_000),

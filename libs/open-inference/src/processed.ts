@@ -79,7 +79,7 @@ export const PROCESSED_SIGNATURES: Readonly<Record<string, ProcessedSignature | 
   },
   recommendation: {
     inputs: [tensor(USER_INPUT, 'BYTES', -1)],
-    outputs: [tensor(ITEM_OUTPUT, 'BYTES', -1, -1), tensor(SCORE_OUTPUT, 'FP32', -1, -1)],
+    outputs: [tensor(ITEM_OUTPUT, 'BYTES', -1, -1), tensor(SCORE_OUTPUT, 'FP32', -1, -1), COUNT],
     parameters: ['top_k'],
   },
   'image-generation': {
