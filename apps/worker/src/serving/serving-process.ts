@@ -1,10 +1,9 @@
 import { InternalTokenVerifier } from '@weir/access';
 import { AppError, toAppError } from '@weir/kernel';
 import { createLogger, createMetrics, startTracing, type Logger, type Registry, type Tracing } from '@weir/platform/telemetry';
-import type { FastifyInstance } from 'fastify';
 import type { AddressInfo } from 'node:net';
 import { ALIVE_INTERVAL_MS, type FromServing, type PlacedVersion, type ServingSettings, type ToServing } from './control-messages.ts';
-import { servingEdge } from './open-inference/serving-edge.ts';
+import { servingEdge, type ServingEdge } from './open-inference/serving-edge.ts';
 import { RunSlots } from './runtime/run-slots.ts';
 import { ServingMetrics } from './serving-metrics.ts';
 import { FlightRecord } from './versions/flight-record.ts';
@@ -26,7 +25,7 @@ export class ServingProcess {
   readonly #flights: FlightRecord;
   readonly #slots: RunSlots;
   readonly #versions = new ServedVersions();
-  readonly #edge: FastifyInstance;
+  readonly #edge: ServingEdge;
   readonly #controls = new Map<string, PromiseWithResolvers<void>>();
   #alive: NodeJS.Timeout | undefined;
 
@@ -57,8 +56,8 @@ export class ServingProcess {
   }
 
   async start(): Promise<void> {
-    await this.#edge.listen({ host: this.#settings.host, port: 0 });
-    this.#send({ kind: 'listening', port: (this.#edge.server.address() as AddressInfo).port });
+    await this.#edge.app.listen({ host: this.#settings.host, port: 0 });
+    this.#send({ kind: 'listening', port: (this.#edge.app.server.address() as AddressInfo).port });
     this.#alive = setInterval(() => this.#tellAlive(), ALIVE_INTERVAL_MS);
   }
 

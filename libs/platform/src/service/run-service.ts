@@ -3,9 +3,9 @@ import { Module, type DynamicModule, type ExceptionFilter, type Type } from '@ne
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { InternalTokenVerifier } from '@weir/access';
-import type { FastifyInstance } from 'fastify';
 import { createEventBus } from '../bus/index.ts';
 import { loadSettings, readEnvironment, SettingsError, type SettingDefinitions, type SettingsOf } from '../config/index.ts';
+import { hangUpWhenAnswered } from '../http/hang-up.ts';
 import { AppErrorFilter } from '../http/index.ts';
 import { createLogger, createMetrics, startTracing, type Logger } from '../telemetry/index.ts';
 import { baseSettings, type BaseSettings } from './base-settings.ts';
@@ -20,8 +20,6 @@ import { TOKEN_VERIFIER } from './tokens.ts';
 
 /** Largest body that a service takes on its internal port, unless it says otherwise. */
 const DEFAULT_BODY_LIMIT_BYTES = 1_048_576;
-/** How often a closing server looks for connections that it can end. */
-const HANG_UP_MS = 250;
 
 export interface ServiceDefinition<D extends SettingDefinitions> {
   /** Name of the service: audience of the tokens it accepts, name of its schema, label of its metrics. */
@@ -88,12 +86,7 @@ export async function startService<D extends SettingDefinitions>(
     url: `http://${parts.settings.host.includes(':') ? `[${parts.settings.host}]` : parts.settings.host}:${port}`,
     close: async () => {
       readiness.drain();
-      const hurry = setInterval(hangUp, HANG_UP_MS);
-      try {
-        await app.close();
-      } finally {
-        clearInterval(hurry);
-      }
+      await hangUp(() => app.close());
     },
   };
 }
@@ -129,24 +122,6 @@ export async function runService<D extends SettingDefinitions>(definition: Servi
     // What was opened before the failure must not keep the process alive.
     setTimeout(() => process.exit(1), 500).unref();
   }
-}
-
-/**
- * Ends what keeps a closing server open: kept connections, and, once the last answer is sent, those that never sent
- * a request, which Node does not count as idle.
- */
-function hangUpWhenAnswered(fastify: FastifyInstance): () => void {
-  let inFlight = 0;
-  fastify.addHook('onRequest', (_request, reply, done) => {
-    inFlight++;
-    // Not the hook onResponse: it is silent about callers who went away.
-    reply.raw.once('close', () => inFlight--);
-    done();
-  });
-  return () => {
-    fastify.server.closeIdleConnections();
-    if (inFlight === 0) fastify.server.closeAllConnections();
-  };
 }
 
 function settingsOrExit<D extends SettingDefinitions>(definition: ServiceDefinition<D>): BaseSettings & SettingsOf<D> {

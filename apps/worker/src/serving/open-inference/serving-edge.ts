@@ -13,7 +13,7 @@ import {
   usageHeader,
   type InferenceError,
 } from '@weir/open-inference';
-import { errorHeaders, fromFastifyError, httpStatusOf } from '@weir/platform/http-errors';
+import { errorHeaders, fromFastifyError, hangUpWhenAnswered, httpStatusOf } from '@weir/platform/fastify';
 import { currentSpanParent, inRequest, inSpan, recordSpan, type Logger } from '@weir/platform/telemetry';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { ServingSettings } from '../control-messages.ts';
@@ -43,6 +43,13 @@ export interface ServingEdgeOptions {
 /** JSON alone, and JSON with binary tensors behind it. */
 const CONTENT_TYPES = ['application/json', 'application/octet-stream'];
 
+/** The edge, before and while it listens. */
+export interface ServingEdge {
+  readonly app: FastifyInstance;
+  /** Refuses what is new, and resolves when what is under way is answered. */
+  close(): Promise<void>;
+}
+
 interface ModelParams {
   readonly model: string;
   readonly version?: string;
@@ -51,7 +58,7 @@ interface ModelParams {
 type ModelRequest = FastifyRequest<{ Params: ModelParams }>;
 
 /** The Open Inference Protocol v2 over HTTP, with the binary extension. Models are named by the registry's model id. */
-export function servingEdge(options: ServingEdgeOptions): FastifyInstance {
+export function servingEdge(options: ServingEdgeOptions): ServingEdge {
   const { settings, verifier, logger, versions } = options;
   const app = fastify({
     bodyLimit: settings.bodyLimitBytes,
@@ -60,6 +67,7 @@ export function servingEdge(options: ServingEdgeOptions): FastifyInstance {
     keepAliveTimeout: 72_000,
     routerOptions: { maxParamLength: 200 },
   });
+  const hangUp = hangUpWhenAnswered(app);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser([...CONTENT_TYPES], { parseAs: 'buffer' }, (_, body, done) => done(null, body));
   const refuse = (request: FastifyRequest, reply: FastifyReply, thrown: unknown): void => answerError(request, reply, thrown, logger);
@@ -105,7 +113,7 @@ export function servingEdge(options: ServingEdgeOptions): FastifyInstance {
       });
     }
   });
-  return app;
+  return { app, close: () => hangUp(() => app.close()) };
 }
 
 /** What the guard learned about a request. */

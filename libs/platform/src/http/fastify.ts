@@ -1,0 +1,3 @@
+// What servers need that run on Fastify without Nest.
+export { errorHeaders, fromFastifyError, httpStatusOf } from './error-answers.ts';
+export { hangUpWhenAnswered } from './hang-up.ts';
