@@ -70,10 +70,10 @@ export const usageSchema = z.object({
   /** Of the call, and of its receipt. */
   receiptId: id,
   /**
-   * Of a call with an idempotency key: the receipt that the same call has when it was made in the period of 24 hours
-   * before. When that one is recorded and less than 24 hours older, this one repeats it and is not counted.
+   * Of a call with an idempotency key: the receipts that the same call has when it is made in the period of 24 hours
+   * before or after. When one of them is recorded and less than 24 hours apart, this one repeats it and is not counted.
    */
-  earlierReceiptId: id.optional(),
+  neighbourReceiptIds: z.array(id).max(2).optional(),
   tenantId: id,
   /** The API key or person that called. */
   principalKind: z.enum(['api-key', 'person']),

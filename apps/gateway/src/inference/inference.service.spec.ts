@@ -232,7 +232,7 @@ describe('an inference with an idempotency key', () => {
     const nextDay = await service().infer(aCall({ idempotencyKey: key }));
     expect(nextDay.receiptId).not.toBe(first.receiptId);
     expect(JSON.parse(recorded.at(-1)?.value ?? '')).toMatchObject({
-      data: { receiptId: nextDay.receiptId, earlierReceiptId: first.receiptId },
+      data: { receiptId: nextDay.receiptId, neighbourReceiptIds: [first.receiptId, expect.any(String)] },
     });
   });
 

@@ -48,7 +48,7 @@ export class Settlements {
     const { deployment, prices } = grant;
     const usage: Usage = {
       receiptId,
-      ...(receipt === null ? {} : { earlierReceiptId: receipt.earlierId }),
+      ...(receipt === null ? {} : { neighbourReceiptIds: [...receipt.neighbourIds] }),
       tenantId: call.principal.tenantId,
       principalKind: call.principal.kind === 'api-key' ? 'api-key' : 'person',
       principalId: call.principal.id,

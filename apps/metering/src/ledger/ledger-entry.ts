@@ -31,6 +31,8 @@ export interface LedgerEntry {
   readonly currency: string;
   readonly cost: string;
   readonly latencyMs: number;
+  /** Receipts that this call repeats when one of them is recorded less than 24 hours apart; null for most calls. */
+  readonly neighbourReceiptIds: readonly string[] | null;
 }
 
 /** Nothing was called before the platform was made; PostgreSQL and a clock that was never set disagree about the years before. */
@@ -56,6 +58,7 @@ export function refusal(event: EventEnvelope<Usage>): string | null {
     usage.versionId,
     usage.version,
     usage.priceListId,
+    ...(usage.neighbourReceiptIds ?? []),
   ].join('');
   if (text.includes('\u0000') || !text.isWellFormed()) return 'a text holds a character that cannot be stored';
   return null;
@@ -82,7 +85,23 @@ export function ledgerEntryOf(event: EventEnvelope<Usage>): LedgerEntry {
     currency: usage.cost.currency,
     cost: usage.cost.amount,
     latencyMs: usage.latencyMs,
+    neighbourReceiptIds: usage.neighbourReceiptIds ?? null,
   };
+}
+
+const DAY_MS = 24 * 3_600_000;
+
+/** The entries without those that repeat one before them under another receipt: in the ledger itself the statement sees to it. */
+export function withoutRepetitions(entries: readonly LedgerEntry[]): LedgerEntry[] {
+  const keyed = new Map<string, LedgerEntry>();
+  return entries.filter((entry) => {
+    if (entry.neighbourReceiptIds === null) return true;
+    const repeated = entry.neighbourReceiptIds
+      .map((receiptId) => keyed.get(JSON.stringify([entry.tenantId, receiptId])))
+      .some((other) => other !== undefined && Math.abs(Date.parse(other.occurredAt) - Date.parse(entry.occurredAt)) < DAY_MS);
+    if (!repeated) keyed.set(JSON.stringify([entry.tenantId, entry.receiptId]), entry);
+    return !repeated;
+  });
 }
 
 /** Each meter once, with its part of the cost; what no quantity accounts for is counted with the first, so that the parts always sum to the cost. */

@@ -12,7 +12,7 @@ import {
 } from '@weir/platform/bus';
 import { CLOCK, EVENT_BUS, IDS, LOGGER, METRICS, SERVICE, type ServiceIdentity } from '@weir/platform/service';
 import { Counter, currentTraceparent, type Logger, type Registry } from '@weir/platform/telemetry';
-import { hourlyTotalsOf, ledgerEntryOf, refusal, type LedgerEntry } from './ledger-entry.ts';
+import { hourlyTotalsOf, ledgerEntryOf, refusal, withoutRepetitions, type LedgerEntry } from './ledger-entry.ts';
 import { LedgerStore } from './ledger.store.ts';
 
 /** The consumer group; its dead letters go to `metering.dead`. */
@@ -80,7 +80,8 @@ export class LedgerConsumer implements OnApplicationBootstrap, BeforeApplication
   }
 
   async #record(batch: RecordBatch): Promise<void> {
-    const entries = batch.records.flatMap((record) => entryOf(record) ?? []);
+    const sent = batch.records.flatMap((record) => entryOf(record) ?? []);
+    const entries = withoutRepetitions(sent);
     const recorded = await this.#ledger.record(
       { topic: batch.topic, partition: batch.partition, nextOffset: (batch.records.at(-1) ?? batch.records[0]).offset + 1, entries },
       {
@@ -91,7 +92,7 @@ export class LedgerConsumer implements OnApplicationBootstrap, BeforeApplication
       },
     );
     this.#calls.inc({ outcome: 'recorded' }, recorded);
-    this.#calls.inc({ outcome: 'repeated' }, entries.length - recorded);
+    this.#calls.inc({ outcome: 'repeated' }, sent.length - recorded);
   }
 
   /** PostgreSQL refused a value and does not say of which record: without this one record would stop its partition for ever. */

@@ -20,6 +20,44 @@ async function counts(): Promise<{ calls: number; outbox: number; nextOffsets: n
   return { calls: row?.calls ?? 0, outbox: row?.outbox ?? 0, nextOffsets: offsets.map((offset) => Number(offset.next_offset)) };
 }
 
+/** The same call in a period of 24 hours, and in the next. */
+const FIRST = { receiptId: 'in-period-1', neighbourReceiptIds: ['in-period-0', 'in-period-2'], occurredAt: '2026-03-01T23:59:00Z' };
+const NEXT = { receiptId: 'in-period-2', neighbourReceiptIds: ['in-period-1', 'in-period-3'], occurredAt: '2026-03-02T00:01:00Z' };
+
+describe('a call with an idempotency key that two gateways have answered', () => {
+  const recorded = async (): Promise<string[]> =>
+    (await ledger.rows<{ receipt_id: string }>('select receipt_id from ledger order by receipt_id')).map((row) => row.receipt_id);
+
+  it.each([
+    ['one after the other', [[FIRST], [NEXT]], 'in-period-1'],
+    ['the later one first, because the other gateway could not send', [[NEXT], [FIRST]], 'in-period-2'],
+    ['in one batch', [[FIRST, NEXT]], 'in-period-1'],
+    ['under one receipt', [[FIRST], [FIRST]], 'in-period-1'],
+  ])('counts once: %s', async (_, batches, receiptId) => {
+    for (const [index, batch] of batches.entries())
+      await ledger.consumer.handle(
+        batchOf(
+          batch.map((call) => aUsageEvent(call)),
+          index * 10,
+        ),
+      );
+    expect(await recorded()).toEqual([receiptId]);
+    expect(await ledger.reconcile('acme')).toMatchObject({ calls: 1, isReconciled: true });
+  });
+
+  it('counts again after 24 hours', async () => {
+    await ledger.consumer.handle(batchOf([aUsageEvent(FIRST)]));
+    await ledger.consumer.handle(batchOf([aUsageEvent({ ...NEXT, occurredAt: '2026-03-02T23:59:00Z' })], 1));
+    expect(await recorded()).toEqual(['in-period-1', 'in-period-2']);
+  });
+
+  it('counts for each tenant by itself', async () => {
+    await ledger.consumer.handle(batchOf([aUsageEvent(FIRST), aUsageEvent({ ...NEXT, tenantId: 'globex' })]));
+    await ledger.consumer.handle(batchOf([aUsageEvent({ ...NEXT, tenantId: 'initech' })], 2));
+    expect(await recorded()).toEqual(['in-period-1', 'in-period-2', 'in-period-2']);
+  });
+});
+
 describe('recording calls', () => {
   it('writes ledger, sums of every grain, the hourly totals and the position together', async () => {
     await ledger.consumer.handle(

@@ -2,7 +2,8 @@
  * The one statement that records a batch of calls: ledger, sums of three grains, hourly totals with their revision, the
  * events that tell of them, and the position in the topic. All or nothing, and nothing twice:
  *
- * - `recorded` returns only calls that were not in the ledger (by tenant, source and event id); everything after it is made
+ * - `recorded` returns only calls that were not in the ledger (by tenant, source and event id, and by the receipts that a call
+ *   with an idempotency key may have had less than a day before or after); everything after it is made
  *   of those alone. So a batch that is delivered again, an event that its producer sent twice, and a consumer that lost its
  *   partition and does not know it yet change nothing. The position decides nothing: were the bus exchanged for another,
  *   whose offsets begin anew, nothing would be passed over;
@@ -18,9 +19,12 @@ with recorded as (
     surface, quantities, price_list_id, currency, cost, latency_ms)
   select "tenantId", "source", "eventId", "receiptId", "occurredAt", "principalKind", "principalId", "modelId", "model", "versionId", "version",
     "surface", "quantities", "priceListId", "currency", "cost", "latencyMs"
-  from json_to_recordset($1::json) as entry("tenantId" text, "source" text, "eventId" text, "receiptId" text, "occurredAt" timestamptz,
+  from json_to_recordset($1::json) as entry("neighbourReceiptIds" text[], "tenantId" text, "source" text, "eventId" text, "receiptId" text, "occurredAt" timestamptz,
     "principalKind" text, "principalId" text, "modelId" text, "model" text, "versionId" text, "version" text, "surface" text, "quantities" jsonb,
     "priceListId" text, "currency" text, "cost" numeric, "latencyMs" double precision)
+  where "neighbourReceiptIds" is null or not exists (
+    select from ledger as other where other.tenant_id = entry."tenantId" and other.receipt_id = any(entry."neighbourReceiptIds")
+      and other.occurred_at > entry."occurredAt" - interval '24 hours' and other.occurred_at < entry."occurredAt" + interval '24 hours')
   order by "tenantId", "source", "eventId"
   on conflict (tenant_id, source, event_id) do nothing
   returning *

@@ -61,10 +61,11 @@ describe('the receipt of a call with a key', () => {
     expect(id).toMatch(/^[\da-f]{8}-[\da-f]{4}-8[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
   });
 
-  test('that is made again in the next period names the one before', () => {
+  test('names those of the periods beside it, and they name it', () => {
     const first = receiptIdsOf(identity, NOON);
     const next = receiptIdsOf(identity, NOON + KEY_LIFE_MS);
     expect(next.id).not.toBe(first.id);
-    expect(next.earlierId).toBe(first.id);
+    expect(next.neighbourIds[0]).toBe(first.id);
+    expect(first.neighbourIds[1]).toBe(next.id);
   });
 });

@@ -66,20 +66,20 @@ export function identityOf({ tenantId, modelId, key, alias, version, message }: 
 /** Ids of the receipt of a call with a key. */
 export interface ReceiptIds {
   readonly id: string;
-  /** The id that the same call had when it was made in the period before; see `receiptIdsOf`. */
-  readonly earlierId: string;
+  /** The ids that the same call has in the periods before and after; see `receiptIdsOf`. */
+  readonly neighbourIds: readonly string[];
 }
 
 /**
  * The receipt of a call with a key is named by the call and by the period of 24 hours that it falls into, so that two
  * gateways that are given the same call, or one that has lost its disk, record it under one id, and the ledger counts it
- * once. A repetition may fall into the next period: it also says what its id was in the one before, and the ledger does
- * not count it when that one is there and less than 24 hours old.
+ * once. A repetition may fall into the next period: so the ids in the periods beside it are told as well, and the ledger
+ * does not count a call when it has one of them less than 24 hours apart, whichever of the two arrives first.
  */
 export function receiptIdsOf({ keyDigest, callDigest }: CallIdentity, nowMs: number): ReceiptIds {
   const period = Math.floor(nowMs / KEY_LIFE_MS);
   const idIn = (when: number): string => nameBasedId(`${keyDigest} ${callDigest} ${when}`);
-  return { id: idIn(period), earlierId: idIn(period - 1) };
+  return { id: idIn(period), neighbourIds: [idIn(period - 1), idIn(period + 1)] };
 }
 
 /** A UUID version 8 of SHA-256 (RFC 9562, B.2): the same for the same name. */
