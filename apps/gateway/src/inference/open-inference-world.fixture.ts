@@ -19,6 +19,7 @@ import { systemIds } from '@weir/kernel';
 import { toRecord } from '@weir/platform/bus';
 import { eventually, startTestService, type TestService } from '@weir/testing';
 import { EdgeModule } from '../edge/edge.module.ts';
+import { GraphModule } from '../graph/graph.module.ts';
 import { ProjectionsModule } from '../projections/projections.module.ts';
 import { gatewaySettings } from '../settings.ts';
 import { aDeployment, anEntitlement, aPriceList } from './gateway-world.fixture.ts';
@@ -26,13 +27,13 @@ import { GrpcServer } from './grpc/grpc-server.ts';
 import { InferenceModule } from './inference.module.ts';
 import { ProtocolWorker } from './protocol-worker.fixture.ts';
 
-@Module({ imports: [EdgeModule, ProjectionsModule, InferenceModule] })
+@Module({ imports: [EdgeModule, ProjectionsModule, InferenceModule, GraphModule] })
 class SpecModule {}
 
 /** Largest body of a request in the spec. */
 export const BODY_LIMIT_BYTES = 200_000;
 
-/** A gateway with its HTTP and gRPC surfaces, a worker behind it, and callers with keys. */
+/** A gateway with its surfaces of inference, a worker behind it, and callers with keys. */
 export class OpenInferenceWorld {
   readonly #heartbeat = setInterval(() => void this.announceWorker(this.#state), WORKER_HEARTBEAT_MS);
   #state: Partial<WorkerState> = {};
