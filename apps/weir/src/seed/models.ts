@@ -1,12 +1,11 @@
-import path from 'node:path';
 import { request } from 'undici';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StartError } from '../start-error.ts';
 import { STEP_TIMEOUT_MS, type PlatformApi } from './api.ts';
-import { DEMONSTRATION } from './demonstration.ts';
 import { GraphError } from './graph-client.ts';
 import { packageFilesIn } from './model-package.ts';
 import { whileItPasses } from './retry.ts';
+import type { StarterModel } from './seed-record.ts';
 
 /** Loading a starter model takes a second or two; this is for a machine that is busy with other things. */
 const MODEL_READY_TIMEOUT_MS = 120_000;
@@ -14,13 +13,18 @@ const MODEL_READY_TIMEOUT_MS = 120_000;
 const KEY_KNOWN_TIMEOUT_MS = 15_000;
 
 /**
- * Uploads the starter models and publishes a version of each, owned by the platform and open to every tenant with a plan.
+ * Uploads starter models and publishes a version of each, owned by the platform and open to every tenant with a plan.
  * What describes them stands in their packages.
  */
-export async function ensureModels(api: PlatformApi, operator: string, root: string, signal: AbortSignal): Promise<void> {
-  for (const model of DEMONSTRATION.models) {
-    const folder = path.join(root, model.folder);
-    const files = packageFilesIn(folder);
+export async function ensureModels(
+  api: PlatformApi,
+  operator: string,
+  root: string,
+  models: readonly StarterModel[],
+  signal: AbortSignal,
+): Promise<void> {
+  for (const model of models) {
+    const files = packageFilesIn(root, model.folder);
     for (const file of files) await whileItPasses(STEP_TIMEOUT_MS, signal, () => api.putArtifact(file.sha256, file.localPath));
     // What the model does and is called stands in its weir.json. The same files again change nothing.
     await whileItPasses(STEP_TIMEOUT_MS, signal, async () => {
@@ -51,11 +55,12 @@ export async function ensureModels(api: PlatformApi, operator: string, root: str
 export async function modelsAnswer(
   publicUrl: string,
   apiKey: string,
+  models: readonly StarterModel[],
   signal: AbortSignal,
   onReady: (model: string) => void,
 ): Promise<boolean> {
   const verdicts = await Promise.all(
-    DEMONSTRATION.models.map(async ({ name }) => {
+    models.map(async ({ name }) => {
       const began = Date.now();
       for (;;) {
         const status = await statusOf(publicUrl, name, apiKey, signal);

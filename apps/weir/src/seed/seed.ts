@@ -1,4 +1,3 @@
-import { existsSync, writeFileSync } from 'node:fs';
 import type { Addresses } from '../platform/service-environment.ts';
 import { StartError } from '../start-error.ts';
 import type { Home } from '../state/home.ts';
@@ -11,7 +10,8 @@ import { readDemoCredentials, writeDemoCredentials } from './demo-credentials.ts
 import { GraphError } from './graph-client.ts';
 import { ensureModels, modelsAnswer } from './models.ts';
 import { ensureSubscription } from './plan.ts';
-import { createApiKey, ensureOperator, ensureTenant } from './tenancy.ts';
+import { readSeedRecord, writeSeedRecord, type StarterModel } from './seed-record.ts';
+import { createApiKey, ensureOperator, ensureTenant, signedInOperator } from './tenancy.ts';
 
 export interface SeedContext {
   readonly addresses: Addresses;
@@ -26,15 +26,17 @@ export interface SeedContext {
 
 /**
  * Fills a new platform through its own APIs: operator, tenant with owner and key, models, plan, subscription.
- * Each step may be repeated, so that a seed that was interrupted is completed by the next start.
+ * Each step may be repeated, so that a seed that was interrupted is completed by the next start. A platform that an
+ * earlier release has seeded gets the starter models that are new.
  *
  * @throws StartError naming the step that failed
  */
 export async function seedDemonstration(context: SeedContext): Promise<void> {
   const { addresses, home, terminal, signal } = context;
   const known = readDemoCredentials(home.demoFile);
-  if (known !== null && existsSync(home.seedFile)) {
-    const isKeyGood = await untilReady(context, known.WEIR_API_KEY);
+  const seeded = readSeedRecord(home.seedFile, DEMONSTRATION.models);
+  if (known !== null && seeded !== null) {
+    const isKeyGood = await untilReady(context, known.WEIR_API_KEY, await withNewModels(context, seeded));
     // The port may be another one this time.
     if (known.WEIR_URL !== addresses.publicUrl) writeDemoCredentials(home.demoFile, { ...known, WEIR_URL: addresses.publicUrl });
     terminal.line();
@@ -44,16 +46,41 @@ export async function seedDemonstration(context: SeedContext): Promise<void> {
     return;
   }
   let apiKey = await seed(context, known?.WEIR_API_KEY);
-  let isKeyGood = await untilReady(context, apiKey);
+  let isKeyGood = await untilReady(context, apiKey, DEMONSTRATION.models);
   if (!isKeyGood && known !== null) {
     // The key that was kept is of a database that is gone.
     apiKey = await seed(context, undefined);
-    isKeyGood = await untilReady(context, apiKey);
+    isKeyGood = await untilReady(context, apiKey, DEMONSTRATION.models);
   }
   if (!isKeyGood) throw new StartError('The gateway refuses the API key that was just made; its log and that of auth say why.');
-  writeFileSync(home.seedFile, `${JSON.stringify({ completedAt: new Date().toISOString() })}\n`);
+  writeSeedRecord(home.seedFile, DEMONSTRATION.models);
   signal.throwIfAborted();
   tellWhatToTry(context, apiKey);
+}
+
+/**
+ * Adds the starter models that this release has and the platform lacks. Whoever has changed the operator's password does
+ * without them: that keeps nothing else from starting.
+ *
+ * @returns the models that the platform has now
+ */
+async function withNewModels(context: SeedContext, seeded: readonly StarterModel[]): Promise<readonly StarterModel[]> {
+  const { addresses, secrets, keys, home, root, terminal, signal } = context;
+  const missing = DEMONSTRATION.models.filter((model) => !seeded.includes(model));
+  if (missing.length === 0) return seeded;
+  const names = missing.map((model) => model.name).join(', ');
+  const api = new PlatformApi(addresses, keys, signal);
+  try {
+    const operator = await signedInOperator(api, secrets, signal);
+    await withTicking(terminal, () => `seeding: ${names}`, ensureModels(api, operator, root, missing, signal));
+  } catch (error) {
+    if (!(error instanceof GraphError)) throw error;
+    terminal.line(`The starter models ${names} of this release were not added: ${error.message}`);
+    return seeded;
+  }
+  writeSeedRecord(home.seedFile, DEMONSTRATION.models);
+  terminal.line(`  models      added   ${names}`);
+  return DEMONSTRATION.models;
 }
 
 async function seed(context: SeedContext, knownKey: string | undefined): Promise<string> {
@@ -81,20 +108,20 @@ async function seed(context: SeedContext, knownKey: string | undefined): Promise
     WEIR_OPERATOR_EMAIL: DEMONSTRATION.operator.email,
     WEIR_OPERATOR_PASSWORD: secrets.operatorPassword,
   });
-  await step('models', ensureModels(api, operator, root, signal));
+  await step('models', ensureModels(api, operator, root, DEMONSTRATION.models, signal));
   await step('plan and subscription', ensureSubscription(api, operator, tenantId, signal));
   terminal.line('  demonstration seeded');
   return apiKey;
 }
 
-async function untilReady({ addresses, terminal, signal }: SeedContext, apiKey: string): Promise<boolean> {
-  const waiting = new Set<string>(DEMONSTRATION.models.map((model) => model.name));
+async function untilReady({ addresses, terminal, signal }: SeedContext, apiKey: string, models: readonly StarterModel[]): Promise<boolean> {
+  const waiting = new Set(models.map((model) => model.name));
   const isReady = await withTicking(
     terminal,
     () => `waiting for the models ${[...waiting].join(', ')}`,
-    modelsAnswer(addresses.urlOf('gateway'), apiKey, signal, (model) => waiting.delete(model)),
+    modelsAnswer(addresses.urlOf('gateway'), apiKey, models, signal, (model) => waiting.delete(model)),
   );
-  if (isReady) terminal.line(`  models      ready   ${DEMONSTRATION.models.map((model) => model.name).join(', ')}`);
+  if (isReady) terminal.line(`  models      ready   ${models.map((model) => model.name).join(', ')}`);
   return isReady;
 }
 

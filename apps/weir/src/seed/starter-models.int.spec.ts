@@ -5,8 +5,11 @@ import { weirFileSchema, type WeirFile } from '@weir/contracts';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { DEMONSTRATION } from './demonstration.ts';
+import { packageFilesIn } from './model-package.ts';
 
-const MODELS = fileURLToPath(new URL('../../../../models/', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
+const MODELS = path.join(ROOT, 'models');
 const FOLDERS = readdirSync(MODELS).filter((name) => existsSync(path.join(MODELS, name, 'weir.json')));
 
 const tensorSchema = z.object({
@@ -24,6 +27,9 @@ const exampleSchema = z.looseObject({
 
 const read = (folder: string, file: string): unknown => JSON.parse(readFileSync(path.join(MODELS, folder, file), 'utf8'));
 const weirFile = (folder: string): WeirFile => weirFileSchema.parse(read(folder, 'weir.json'));
+/** The files of the package as it is published, and where they lie. */
+const published = (folder: string): Map<string, string> =>
+  new Map(packageFilesIn(ROOT, path.join('models', folder)).map((file) => [file.path, file.localPath]));
 
 function asTensor({ datatype, data, shape }: z.infer<typeof tensorSchema>): Tensor {
   return datatype === 'INT64'
@@ -45,6 +51,12 @@ function filesNamedIn(weir: WeirFile): string[] {
   ].filter((file) => file !== undefined);
 }
 
+describe('a new installation', () => {
+  it('starts with every model that lies under models/', () => {
+    expect(DEMONSTRATION.models.map((model) => path.basename(model.folder)).toSorted()).toEqual(FOLDERS.toSorted());
+  });
+});
+
 describe.each(FOLDERS)('the starter model %s', (folder) => {
   it('says what it does, under which licence, how well it was measured, and what to try', () => {
     expect(weirFile(folder)).toMatchObject({
@@ -59,12 +71,13 @@ describe.each(FOLDERS)('the starter model %s', (folder) => {
   });
 
   it('has the files that it names', () => {
-    expect(filesNamedIn(weirFile(folder)).filter((file) => !existsSync(path.join(MODELS, folder, file)))).toEqual([]);
+    const files = published(folder);
+    expect(filesNamedIn(weirFile(folder)).filter((file) => !files.has(file))).toEqual([]);
   });
 
   it('gives the numbers that were measured when it was made', async () => {
     const example = exampleSchema.parse(read(folder, 'example.json'));
-    const session = await InferenceSession.create(path.join(MODELS, folder, example.model), { intraOpNumThreads: 1 });
+    const session = await InferenceSession.create(published(folder).get(example.model) ?? '', { intraOpNumThreads: 1 });
     try {
       const answer = await session.run(Object.fromEntries(example.inputs.map((input) => [input.name, asTensor(input)])));
       for (const { name, shape, data } of example.outputs) {

@@ -12,6 +12,12 @@ export async function ensureOperator(api: PlatformApi, secrets: Secrets, signal:
       input: { email, name, password: secrets.operatorPassword },
     }),
   );
+  return signedInOperator(api, secrets, signal);
+}
+
+/** @returns the token of a new session of the operator that a start has made */
+export function signedInOperator(api: PlatformApi, secrets: Secrets, signal: AbortSignal): Promise<string> {
+  const { email } = DEMONSTRATION.operator;
   return whileItPasses(STEP_TIMEOUT_MS, signal, () => signIn(api.publicUrl, email, secrets.operatorPassword, signal));
 }
 
