@@ -13,16 +13,25 @@ import { ArtifactsService } from './artifacts/artifacts.service.ts';
 import { ModelsResolver } from './models/models.resolver.ts';
 import { ModelsService } from './models/models.service.ts';
 import { LiveWorkers } from './placements/live-workers.ts';
+import { ModelPlacementResolver, VersionPlacementResolver } from './placements/placement-problems.resolver.ts';
 import { PlacementTrigger } from './placements/placement-trigger.ts';
 import { PlacementsService } from './placements/placements.service.ts';
 import { createClient } from './registry-database.ts';
 import type { RegistrySettings } from './settings.ts';
 import { TenantSlugs } from './tenants/tenant-slugs.ts';
+import { RemoteVersionsResolver } from './versions/remote-versions.resolver.ts';
 import { VersionsResolver } from './versions/versions.resolver.ts';
 import { VersionsService } from './versions/versions.service.ts';
 
 /** The resolvers of the subgraph. */
-export const REGISTRY_RESOLVERS = [ModelsResolver, VersionsResolver, AliasesResolver];
+export const REGISTRY_RESOLVERS = [
+  ModelsResolver,
+  VersionsResolver,
+  RemoteVersionsResolver,
+  AliasesResolver,
+  ModelPlacementResolver,
+  VersionPlacementResolver,
+];
 
 /** The store is ready before the port is open. */
 @Injectable()

@@ -23,7 +23,7 @@ export const secretName = z
   .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'must be 1 to 63 lower-case letters, digits, ".", "_" and "-", beginning with a letter or digit');
 
 /** Name of a model, or of its version, as another server knows it. */
-const namedElsewhere = z
+export const nameElsewhere = z
   .string()
   .min(1)
   .max(200)
@@ -33,7 +33,7 @@ const remote = {
   /** Where the server is: what stands before `/v2`, or the base address that OpenAI's clients are given (it ends in `/v1` mostly). */
   url: serverUrl,
   /** The model as that server names it. */
-  model: namedElsewhere,
+  model: nameElsewhere,
   /** The secret that is sent as `Authorization: Bearer`, by its name. */
   secret: secretName.optional(),
 };
@@ -43,7 +43,7 @@ export const remoteBackEndSchema = z.discriminatedUnion('kind', [
     kind: z.literal('open-inference'),
     ...remote,
     /** The model's version there; without it the server chooses. */
-    version: namedElsewhere.optional(),
+    version: nameElsewhere.optional(),
   }),
   z.object({ kind: z.literal('openai'), ...remote }),
 ]);

@@ -1,5 +1,5 @@
 import { Field, Float, ID, InputType, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
-import type { Task } from '@weir/contracts';
+import type { BackEndKind, Task } from '@weir/contracts';
 import { connectionOf, JsonScalar } from '@weir/platform/graphql';
 import type { ModelVersion, Visibility } from '../versions/model-version.ts';
 import type { ModelExample, ModelMetric } from '../versions/package-metadata.ts';
@@ -45,6 +45,21 @@ registerEnumType(visibilityValues, {
   valuesMap: {
     PUBLIC: { description: 'Every tenant; calls need a plan that covers it.' },
     PRIVATE: { description: 'The tenant that published it.' },
+  },
+});
+
+export const backEndValues = {
+  ONNXRUNTIME: 'onnxruntime',
+  OPEN_INFERENCE: 'open-inference',
+  OPENAI: 'openai',
+} as const satisfies Record<string, BackEndKind>;
+registerEnumType(backEndValues, {
+  name: 'BackEndKind',
+  description: 'What runs a version.',
+  valuesMap: {
+    ONNXRUNTIME: { description: "The platform's own workers, from the version's files." },
+    OPEN_INFERENCE: { description: 'A server that speaks the Open Inference Protocol v2, such as Triton, KServe or MLServer.' },
+    OPENAI: { description: "A server that speaks OpenAI's API." },
   },
 });
 
@@ -120,6 +135,9 @@ export class ModelVersionType implements Omit<ModelVersion, 'modelId' | 'tenantI
 
   @Field(() => [ModelExampleType], { description: 'Inputs to try.' })
   examples!: readonly ModelExample[];
+
+  @Field(() => backEndValues, { description: 'What runs it.' })
+  backend!: BackEndKind;
 
   @Field(() => Date, { description: 'When it was published.' })
   publishedAt!: Date;

@@ -1,7 +1,7 @@
 import { Inject } from '@nestjs/common';
 import { Args, ArgsType, Field, Float, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
 import type { Principal } from '@weir/access';
-import type { Task } from '@weir/contracts';
+import type { BackEndKind, Task } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
 import { PageArgs, pageOf, pageRequest, parseInput, type Connection, type PageRequest } from '@weir/platform/graphql';
 import { CurrentPrincipal } from '@weir/platform/http';
@@ -11,7 +11,15 @@ import { modelNameSchema, type ModelVersion } from '../versions/model-version.ts
 import type { ModelExample, ModelMetric } from '../versions/package-metadata.ts';
 import { VersionsService } from '../versions/versions.service.ts';
 import type { ModelView } from './model.ts';
-import { ModelConnection, ModelExampleType, ModelMetricType, ModelType, ModelVersionConnection, taskValues } from './models.graph.ts';
+import {
+  backEndValues,
+  ModelConnection,
+  ModelExampleType,
+  ModelMetricType,
+  ModelType,
+  ModelVersionConnection,
+  taskValues,
+} from './models.graph.ts';
 import { ModelsService } from './models.service.ts';
 
 @ArgsType()
@@ -77,6 +85,11 @@ export class ModelsResolver {
   @ResolveField(() => String, { description: 'SHA-256 of the files of that version, in hexadecimal.' })
   digest(@Parent() { current }: ModelView): string {
     return current.digest;
+  }
+
+  @ResolveField(() => backEndValues, { description: 'What runs that version.' })
+  backend(@Parent() { current }: ModelView): BackEndKind {
+    return current.backend;
   }
 
   @ResolveField(() => [ModelMetricType], { description: 'How good that version is.' })

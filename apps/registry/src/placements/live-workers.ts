@@ -1,8 +1,12 @@
-import { workerChanged, type WorkerState, WORKER_EXPIRY_MS } from '@weir/contracts';
+import { workerChanged, type Device, type WorkerState, WORKER_EXPIRY_MS } from '@weir/contracts';
 import type { Clock } from '@weir/kernel';
 import { projectionOf, type EventBus, type Projection } from '@weir/platform/bus';
 import type { Logger } from '@weir/platform/telemetry';
 import type { LiveWorker } from './placement.ts';
+
+/** What a worker has that does not say: those of before said nothing of it. */
+const DEVICES_BEFORE: readonly Device[] = [{ kind: 'cpu' }];
+const BACKENDS_BEFORE: readonly string[] = ['onnxruntime'];
 
 /** The workers that announce themselves, and which of them live. */
 export class LiveWorkers {
@@ -19,7 +23,7 @@ export class LiveWorkers {
     this.#clock = clock;
   }
 
-  /** @param onChange called when a worker came, went or changed its state; not for a mere sign of life */
+  /** @param onChange called when a worker came, went or changed its state or what it can do; not for a mere sign of life */
   async start(onChange: () => void): Promise<void> {
     const kinds = new Map<string, string>();
     this.#projection = await projectionOf({
@@ -28,7 +32,7 @@ export class LiveWorkers {
       events: { workers: workerChanged },
       onChange: ({ key, value }) => {
         this.#hear(key, value);
-        const kind = value === undefined ? 'gone' : `${value.state} ${value.memoryBytes}`;
+        const kind = value === undefined ? 'gone' : abilitiesOf(value);
         if (kinds.get(key) === kind) return;
         if (value === undefined) kinds.delete(key);
         else kinds.set(key, kind);
@@ -54,9 +58,24 @@ export class LiveWorkers {
       for (const [id, heardAtMs] of this.#heardAtMs) if (now - heardAtMs < WORKER_EXPIRY_MS) this.#heardAtMs.set(id, now);
       return null;
     }
-    return [...projection.maps.workers.values()].filter(
-      (worker) => worker.state === 'serving' && now - (this.#heardAtMs.get(worker.id) ?? 0) < WORKER_EXPIRY_MS,
+    return [...projection.maps.workers.values()]
+      .filter((worker) => worker.state === 'serving' && now - (this.#heardAtMs.get(worker.id) ?? 0) < WORKER_EXPIRY_MS)
+      .map(({ id, memoryBytes, devices = DEVICES_BEFORE, backends = BACKENDS_BEFORE, versions }) => ({
+        id,
+        memoryBytes,
+        devices,
+        backends,
+        holds: new Set(versions.map(({ versionId }) => versionId)),
+      }));
+  }
+
+  /** What the workers that have a version say of why it is not ready; null when one has it ready, or none says anything. */
+  problemOf(versionId: string): string | null {
+    const states = [...(this.#projection?.maps.workers.values() ?? [])].flatMap(({ versions }) =>
+      versions.filter((version) => version.versionId === versionId),
     );
+    if (states.some(({ state }) => state === 'ready')) return null;
+    return states.find(({ error }) => error !== undefined)?.error ?? null;
   }
 
   async close(): Promise<void> {
@@ -69,4 +88,9 @@ export class LiveWorkers {
     if (value === undefined) this.#heardAtMs.delete(id);
     else this.#heardAtMs.set(id, this.isCaughtUp() ? now : Math.min(now, Date.parse(value.heartbeatAt)));
   }
+}
+
+/** What placements depend on, as one text. */
+function abilitiesOf({ state, memoryBytes, devices, backends }: WorkerState): string {
+  return JSON.stringify([state, memoryBytes, devices, backends]);
 }

@@ -1,7 +1,13 @@
+import type { BackEndKind, Device } from '@weir/contracts';
+
 /** A version that callers can reach through an alias. */
 export interface DeployedVersion {
   readonly versionId: string;
-  readonly sizeBytes: number;
+  /** Memory that it takes on a worker: what it asks for, else the size of its files; 0 where another server runs it. */
+  readonly memoryBytes: number;
+  readonly backend: BackEndKind;
+  /** The execution provider that a worker has to offer; null where any will do. */
+  readonly accelerator: string | null;
 }
 
 /** A version on a worker. */
@@ -13,8 +19,13 @@ export interface Placement {
 /** A worker that lives and takes work. */
 export interface LiveWorker {
   readonly id: string;
-  /** Bytes of model files that it may load. */
+  /** Bytes of memory that its models may take. */
   readonly memoryBytes: number;
+  readonly devices: readonly Device[];
+  /** Kinds of back ends whose versions it takes. */
+  readonly backends: readonly string[];
+  /** Versions that it has, placed or not. */
+  readonly holds: ReadonlySet<string>;
 }
 
 export interface PlacementQuestion {
@@ -28,55 +39,135 @@ export interface PlacementQuestion {
 export interface PlacementDecision {
   readonly place: readonly Placement[];
   readonly withdraw: readonly Placement[];
-  /** Versions that no live worker has room for. */
-  readonly homeless: readonly string[];
+  /** Versions that no live worker can take, and why in a sentence. */
+  readonly problems: ReadonlyMap<string, string>;
 }
 
 /**
- * Where versions are to be. What is well placed stays, because loading costs; a version on a worker that is gone is
- * moved, and its old placement is withdrawn with the move: as long as there is no other worker it stays, so that the
- * same worker finds it again when it comes back.
+ * Where versions are to be. A version is put only on a worker that takes its back end, offers the accelerator that it asks
+ * for, and has room: in the memory of the worker, and in that of the device where the accelerator has its own. What is
+ * well placed stays, because loading costs; a version on a worker that is gone is moved, and its old placement is
+ * withdrawn with the move: as long as there is no other worker it stays, so that the same worker finds it again when it
+ * comes back. A worker that lives but lacks what the version asks for loses it at once.
  */
 export function decidePlacements({ versions, placements, workers, replicas }: PlacementQuestion): PlacementDecision {
-  const sizes = new Map(versions.map((version) => [version.versionId, version.sizeBytes]));
-  const live = new Map(workers.map((worker) => [worker.id, { ...worker, usedBytes: 0 }]));
-  const withdraw: Placement[] = placements.filter((placement) => !sizes.has(placement.versionId));
+  const known = new Map(versions.map((version) => [version.versionId, version]));
+  const live = new Map(workers.map((worker) => [worker.id, new WorkerLoad(worker)]));
+  const withdraw: Placement[] = [];
   const place: Placement[] = [];
-  const homeless: string[] = [];
-  for (const { workerId, versionId } of placements) {
-    const worker = live.get(workerId);
-    if (worker !== undefined) worker.usedBytes += sizes.get(versionId) ?? 0;
+  const problems = new Map<string, string>();
+  const stays: Placement[] = [];
+  for (const placement of placements) {
+    const version = known.get(placement.versionId);
+    const load = live.get(placement.workerId);
+    if (version === undefined || (load !== undefined && lack(version, load.worker) !== null)) withdraw.push(placement);
+    else {
+      stays.push(placement);
+      load?.add(version);
+    }
   }
   // The largest first: they are the hardest to find room for. The id makes the order the same everywhere.
-  const ordered = [...versions].sort((a, b) => b.sizeBytes - a.sizeBytes || (a.versionId < b.versionId ? -1 : 1));
-  for (const { versionId, sizeBytes } of ordered) {
-    const own = placements.filter((placement) => placement.versionId === versionId);
+  const ordered = [...versions].sort((a, b) => b.memoryBytes - a.memoryBytes || (a.versionId < b.versionId ? -1 : 1));
+  for (const version of ordered) {
+    const { versionId } = version;
+    const own = stays.filter((placement) => placement.versionId === versionId);
     const lost = own.filter((placement) => !live.has(placement.workerId));
-    const kept = own.filter((placement) => live.has(placement.workerId));
-    const surplus = byLoad(kept.flatMap((placement) => live.get(placement.workerId) ?? []))
-      .reverse()
-      .slice(0, Math.max(0, kept.length - replicas));
-    for (const worker of surplus) {
-      withdraw.push({ workerId: worker.id, versionId });
-      worker.usedBytes -= sizeBytes;
+    const kept = own.flatMap((placement) => live.get(placement.workerId) ?? []);
+    for (const load of kept.toSorted(byLoad).slice(Math.min(kept.length, replicas))) {
+      withdraw.push({ workerId: load.worker.id, versionId });
+      load.remove(version);
     }
-    const holders = new Set(kept.map((placement) => placement.workerId));
-    const free = byLoad(
-      [...live.values()].filter((worker) => !holders.has(worker.id) && worker.usedBytes + sizeBytes <= worker.memoryBytes),
+    const free = [...live.values()].filter(
+      (load) => !kept.includes(load) && lack(version, load.worker) === null && load.hasRoomFor(version),
     );
-    const chosen = free.slice(0, Math.max(0, replicas - kept.length));
-    for (const worker of chosen) {
-      place.push({ workerId: worker.id, versionId });
-      worker.usedBytes += sizeBytes;
+    const chosen = free
+      .sort((a, b) => Number(b.worker.holds.has(versionId)) - Number(a.worker.holds.has(versionId)) || byLoad(a, b))
+      .slice(0, Math.max(0, replicas - kept.length));
+    for (const load of chosen) {
+      place.push({ workerId: load.worker.id, versionId });
+      load.add(version);
     }
     const found = Math.min(kept.length, replicas) + chosen.length;
-    if (found === 0) homeless.push(versionId);
+    if (found === 0) problems.set(versionId, problemOf(version, workers));
     withdraw.push(...lost.slice(0, found >= replicas ? lost.length : chosen.length));
   }
-  return { place, withdraw, homeless };
+  return { place, withdraw, problems };
 }
 
-/** The emptiest first. */
-function byLoad<W extends LiveWorker & { readonly usedBytes: number }>(workers: readonly W[]): W[] {
-  return [...workers].sort((a, b) => a.usedBytes / a.memoryBytes - b.usedBytes / b.memoryBytes || (a.id < b.id ? -1 : 1));
+/** What a worker has to do already. */
+class WorkerLoad {
+  readonly worker: LiveWorker;
+  #usedBytes = 0;
+  #versions = 0;
+  readonly #usedDeviceBytes = new Map<string, number>();
+
+  constructor(worker: LiveWorker) {
+    this.worker = worker;
+  }
+
+  /** Part of its memory that is used. */
+  get fullness(): number {
+    return this.worker.memoryBytes === 0 ? 1 : this.#usedBytes / this.worker.memoryBytes;
+  }
+
+  get versions(): number {
+    return this.#versions;
+  }
+
+  add(version: DeployedVersion): void {
+    this.#count(version, 1);
+  }
+
+  remove(version: DeployedVersion): void {
+    this.#count(version, -1);
+  }
+
+  hasRoomFor(version: DeployedVersion): boolean {
+    if (this.#usedBytes + version.memoryBytes > this.worker.memoryBytes) return false;
+    const device = deviceMemory(version, this.worker);
+    return device === null || (this.#usedDeviceBytes.get(device.name) ?? 0) + version.memoryBytes <= device.bytes;
+  }
+
+  #count(version: DeployedVersion, sign: 1 | -1): void {
+    this.#versions += sign;
+    this.#usedBytes += sign * version.memoryBytes;
+    const device = deviceMemory(version, this.worker);
+    if (device !== null) this.#usedDeviceBytes.set(device.name, (this.#usedDeviceBytes.get(device.name) ?? 0) + sign * version.memoryBytes);
+  }
+}
+
+/** The emptiest first; of those that are as full the one with the fewest versions. */
+function byLoad(a: WorkerLoad, b: WorkerLoad): number {
+  return a.fullness - b.fullness || a.versions - b.versions || (a.worker.id < b.worker.id ? -1 : 1);
+}
+
+/** Execution providers that share one device's memory. */
+const SAME_DEVICE: Readonly<Record<string, string>> = { tensorrt: 'cuda' };
+
+/** The memory of the device that a version asks for; null where it asks for none, or the device has none of its own. */
+function deviceMemory({ accelerator }: DeployedVersion, { devices }: LiveWorker): { readonly name: string; readonly bytes: number } | null {
+  if (accelerator === null) return null;
+  const bytes = devices.find((device) => device.kind === accelerator)?.memoryBytes;
+  return bytes === undefined ? null : { name: SAME_DEVICE[accelerator] ?? accelerator, bytes };
+}
+
+/** What of a worker does not suit a version, whatever room it has. */
+function lack({ backend, accelerator }: DeployedVersion, worker: LiveWorker): 'back end' | 'accelerator' | null {
+  if (!worker.backends.includes(backend)) return 'back end';
+  if (accelerator !== null && !worker.devices.some((device) => device.kind === accelerator)) return 'accelerator';
+  return null;
+}
+
+/** Why no worker can take a version; for its owner, so nothing is said of the workers themselves. */
+function problemOf(version: DeployedVersion, workers: readonly LiveWorker[]): string {
+  const { backend, accelerator, memoryBytes } = version;
+  if (workers.length === 0) return 'No worker is running.';
+  const lacks = workers.map((worker) => lack(version, worker));
+  if (lacks.every((one) => one === 'back end')) return `No running worker takes versions of the back end ${backend}.`;
+  const suitable = workers.filter((_, index) => lacks[index] === null);
+  if (suitable.length === 0) return `It asks for the accelerator ${accelerator}, which no running worker offers.`;
+  const isTooLarge = suitable.every((worker) => !new WorkerLoad(worker).hasRoomFor(version));
+  return isTooLarge
+    ? `It needs ${memoryBytes} bytes of memory, which no running worker that could take it has.`
+    : `It needs ${memoryBytes} bytes of memory, which are not free on any running worker that could take it.`;
 }

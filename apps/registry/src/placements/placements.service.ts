@@ -41,7 +41,7 @@ export class PlacementsService implements OnApplicationBootstrap, BeforeApplicat
   #isStale = false;
   #isStopping = false;
   #timer: NodeJS.Timeout | undefined;
-  #homeless = '';
+  #problems: ReadonlyMap<string, string> = new Map();
 
   constructor(
     @Inject(Database) database: RegistryDatabase,
@@ -79,6 +79,14 @@ export class PlacementsService implements OnApplicationBootstrap, BeforeApplicat
     await this.#workers.close();
   }
 
+  /**
+   * Why no worker takes calls of a version, in a sentence for its owner: as this registry saw it when it looked last, or as
+   * the workers that have it say. Null when one has it ready, or nothing is known against it.
+   */
+  problemOf(versionId: string): string | null {
+    return this.#problems.get(versionId) ?? this.#workers.problemOf(versionId);
+  }
+
   #wake(): void {
     if (this.#isStopping) return;
     this.#isStale = true;
@@ -114,7 +122,7 @@ export class PlacementsService implements OnApplicationBootstrap, BeforeApplicat
     const versions = new Map((await deployedVersions(tx)).map((version) => [version.versionId, version]));
     const placements = await allPlacements(tx);
     const decision = decidePlacements({ versions: [...versions.values()], placements, workers, replicas });
-    this.#tellHomeless(decision.homeless);
+    this.#tell(decision.problems);
     const artifactsUrl = this.#artifactsUrl();
     const stays = placements.filter((placement) => !decision.withdraw.some((gone) => isSame(gone, placement)));
     // A registry that has moved tells its workers where the files are now.
@@ -134,7 +142,7 @@ export class PlacementsService implements OnApplicationBootstrap, BeforeApplicat
     files: readonly PackageFile[],
     artifactsUrl: string,
   ): Promise<void> {
-    const { versionId, modelId, model, task, tenantId } = version;
+    const { versionId, modelId, model, task, tenantId, runs } = version;
     const state: PlacementState = {
       workerId,
       versionId,
@@ -144,6 +152,7 @@ export class PlacementsService implements OnApplicationBootstrap, BeforeApplicat
       ownerTenantId: tenantId,
       task,
       files: [...files],
+      ...(runs.kind === 'onnxruntime' ? {} : { backend: runs }),
       artifactsUrl,
     };
     await savePlacement(tx, { workerId, versionId, tenantId, artifactsUrl }, new Date(this.#clock.now()));
@@ -158,10 +167,10 @@ export class PlacementsService implements OnApplicationBootstrap, BeforeApplicat
   }
 
   /** Once for each change: it may last for long. */
-  #tellHomeless(homeless: readonly string[]): void {
-    const list = homeless.join(' ');
-    if (list !== '' && list !== this.#homeless) this.#logger.warn({ versions: homeless }, 'no live worker has room for these versions');
-    this.#homeless = list;
+  #tell(problems: ReadonlyMap<string, string>): void {
+    for (const [versionId, problem] of problems)
+      if (this.#problems.get(versionId) !== problem) this.#logger.warn({ versionId, problem }, 'no live worker can take this version');
+    this.#problems = problems;
   }
 
   #artifactsUrl(): string {

@@ -1,12 +1,13 @@
-import type { Task } from '@weir/contracts';
+import type { BackEnd, Task } from '@weir/contracts';
 import { taskSchema } from '@weir/contracts';
 import type { RegistryTransaction } from '../registry-database.ts';
-import type { Placement } from './placement.ts';
+import { backEndOf } from '../versions/versions.store.ts';
+import type { DeployedVersion, Placement } from './placement.ts';
 
 /** A version that some alias points to, with what a worker has to know of it. */
-export interface PlaceableVersion {
-  readonly versionId: string;
-  readonly sizeBytes: number;
+export interface PlaceableVersion extends DeployedVersion {
+  /** What runs it, and where. */
+  readonly runs: BackEnd;
   readonly tenantId: string;
   readonly modelId: string;
   readonly model: string;
@@ -29,16 +30,22 @@ export async function takePlacementTurn(tx: RegistryTransaction): Promise<boolea
 }
 
 export async function deployedVersions(tx: RegistryTransaction): Promise<PlaceableVersion[]> {
-  const rows = await tx.modelVersionRow.findMany({ where: { aliases: { some: {} } }, include: { model: true } });
-  return rows.map(({ id, sizeBytes, tenantId, modelId, version, task, model }) => ({
-    versionId: id,
-    sizeBytes: Number(sizeBytes),
-    tenantId,
-    modelId,
-    model: model.name,
-    version,
-    task: taskSchema.parse(task),
-  }));
+  const rows = await tx.modelVersionRow.findMany({ where: { aliases: { some: {} } }, include: { model: true, server: true } });
+  return rows.map(({ id, memoryBytes, sizeBytes, backend, accelerator, server, tenantId, modelId, version, task, model }) => {
+    const runs = backEndOf(backend, server);
+    return {
+      versionId: id,
+      memoryBytes: Number(memoryBytes ?? sizeBytes),
+      backend: runs.kind,
+      accelerator,
+      runs,
+      tenantId,
+      modelId,
+      model: model.name,
+      version,
+      task: taskSchema.parse(task),
+    };
+  });
 }
 
 export async function allPlacements(tx: RegistryTransaction): Promise<AnnouncedPlacement[]> {

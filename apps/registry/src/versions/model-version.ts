@@ -1,4 +1,4 @@
-import { modelName, packageFileSchema, taskSchema, type PackageFile, type Task } from '@weir/contracts';
+import { modelName, packageFileSchema, taskSchema, type BackEnd, type BackEndKind, type PackageFile, type Task } from '@weir/contracts';
 import { z } from 'zod';
 import { displayText, licenceText, paragraphText, tagText } from '../texts.ts';
 import type { ModelExample, ModelMetric } from './package-metadata.ts';
@@ -16,6 +16,8 @@ export interface ModelVersion {
   readonly labels: readonly string[];
   readonly metrics: readonly ModelMetric[];
   readonly examples: readonly ModelExample[];
+  /** What runs it. */
+  readonly backend: BackEndKind;
   /** Id of the person or service that published it. */
   readonly publishedBy: string;
   readonly publishedAt: Date;
@@ -51,6 +53,13 @@ export const publishModelVersionSchema = z.object({
 export type PublishModelVersion = z.infer<typeof publishModelVersionSchema>;
 
 /** A version as it is about to be kept. */
-export interface NewModelVersion extends ModelVersion {
+export interface NewModelVersion extends Omit<ModelVersion, 'backend'> {
+  /** None where another server runs it. */
   readonly files: readonly PackageFile[];
+  /** What runs it, and where. */
+  readonly runs: BackEnd;
+  /** The execution provider that it asks for; null takes any. */
+  readonly accelerator: string | null;
+  /** Memory that it asks for; null: the size of its files. */
+  readonly memoryBytes: number | null;
 }

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { authorise, isOperator, PLATFORM_TENANT_ID, type Principal } from '@weir/access';
+import type { RemoteBackEnd, Task } from '@weir/contracts';
 import { AppError, type Clock, type Ids } from '@weir/kernel';
 import { Database, isUniqueViolation, Outbox } from '@weir/platform/database';
 import type { PageRequest } from '@weir/platform/graphql';
@@ -14,13 +15,27 @@ import type { RegistryDatabase, RegistryTransaction } from '../registry-database
 import { TenantSlugs } from '../tenants/tenant-slugs.ts';
 import type { ModelVersion, NewModelVersion, PublishModelVersion } from './model-version.ts';
 import { readPackageMetadata, type PackageMetadata } from './package-metadata.ts';
+import { assertServerDoes, remoteDigest, type PublishRemoteModelVersion } from './remote-version.ts';
 import { assertFilesForTask, assertPackagePaths, packageDigest } from './version-package.ts';
-import { findVersion, insertVersion, listVersions } from './versions.store.ts';
+import { findServer, findVersion, insertVersion, listVersions } from './versions.store.ts';
 
 /** A version that was published, and its model as it is now. */
 export interface PublishedVersion {
   readonly model: ModelView;
   readonly version: ModelVersion;
+}
+
+type Publication = Omit<PublishModelVersion, 'files'>;
+
+/** What a version is made of, whether workers run its files or another server runs it. */
+interface VersionContents extends Pick<
+  NewModelVersion,
+  'digest' | 'files' | 'labels' | 'metrics' | 'examples' | 'runs' | 'accelerator' | 'memoryBytes'
+> {
+  /** What its package says of it; empty where there is none. */
+  readonly weir: PackageMetadata['weir'];
+  /** @throws request.invalid when it cannot do the task */
+  readonly assertDoes: (task: Task) => void;
 }
 
 /** Versions of models: published once, never changed. */
@@ -75,8 +90,53 @@ export class VersionsService {
     assertPackagePaths(input.files);
     await this.#database.transaction(principal.tenantId, (tx) => assertUploaded(tx, principal.tenantId, input));
     const metadata = await readPackageMetadata(input.files, (sha256, maxBytes) => this.#artifacts.readSmall(sha256, maxBytes));
+    const { weir } = metadata;
+    return this.#publish(principal, input, {
+      ...metadata,
+      digest: packageDigest(input.files),
+      files: input.files,
+      runs: { kind: 'onnxruntime' },
+      accelerator: weir.runtime?.accelerator ?? null,
+      memoryBytes: weir.runtime?.memoryBytes ?? null,
+      assertDoes: (task) => assertFilesForTask(task, input.files, weir),
+    });
+  }
+
+  /**
+   * Publishes a version that another server runs. Workers will call its address from inside the platform's network, so
+   * this is for operators alone. Publishing the same again under the same version changes nothing.
+   *
+   * @throws access.forbidden     the principal is no operator, or the name is not theirs to choose
+   * @throws request.invalid      with the field: a server of this kind cannot do the task
+   * @throws model.version_exists the version exists otherwise
+   * @throws model.name_taken     another tenant has the name
+   */
+  async publishRemote(principal: Principal, input: PublishRemoteModelVersion): Promise<PublishedVersion> {
+    authorise(principal, 'operator');
+    this.#assertMayPublish(principal, input);
+    return this.#publish(principal, input, {
+      digest: remoteDigest(input),
+      files: [],
+      labels: input.labels ?? [],
+      metrics: [],
+      examples: [],
+      runs: input.backend,
+      accelerator: null,
+      memoryBytes: null,
+      weir: {},
+      assertDoes: (task) => assertServerDoes(task, input.backend),
+    });
+  }
+
+  /** The server that runs a version, for operators; null for everybody else, and where workers run it themselves. */
+  async server(principal: Principal, version: ModelVersion): Promise<RemoteBackEnd | null> {
+    if (!isOperator(principal) || version.backend === 'onnxruntime') return null;
+    return this.#database.transaction(principal.tenantId, (tx) => findServer(tx, version.id));
+  }
+
+  async #publish(principal: Principal, input: Publication, contents: VersionContents): Promise<PublishedVersion> {
     const published = await this.#database
-      .transaction(principal.tenantId, (tx) => this.#publish(tx, principal, input, metadata))
+      .transaction(principal.tenantId, (tx) => this.#write(tx, principal, input, contents))
       .catch((error: unknown) => {
         throw isUniqueViolation(error) ? new AppError('model.name_taken', { field: 'input.name' }) : error;
       });
@@ -84,7 +144,7 @@ export class VersionsService {
     return published;
   }
 
-  #assertMayPublish(principal: Principal, { name, visibility }: PublishModelVersion): void {
+  #assertMayPublish(principal: Principal, { name, visibility }: Publication): void {
     const isForEveryone = isOperator(principal) && principal.tenantId === PLATFORM_TENANT_ID;
     if (isForEveryone) {
       if (!name.includes('/')) return;
@@ -103,37 +163,32 @@ export class VersionsService {
       throw new AppError('access.forbidden', { field: 'input.name', message: `input.name: must begin with ${prefix}` });
   }
 
-  async #publish(
+  async #write(
     tx: RegistryTransaction,
     principal: Principal,
-    input: PublishModelVersion,
-    metadata: PackageMetadata,
+    input: Publication,
+    { weir, assertDoes, ...contents }: VersionContents,
   ): Promise<PublishedVersion> {
     await lockModelName(tx, input.name);
     const known = await findModel(tx, input.name);
     if (known !== null && known.tenantId !== principal.tenantId) throw new AppError('model.name_taken', { field: 'input.name' });
-    const digest = packageDigest(input.files);
     const existing = known === null ? null : await findVersion(tx, known.id, input.version);
     if (known !== null && existing !== null) {
-      if (existing.digest !== digest) throw new AppError('model.version_exists', { field: 'input.version' });
+      if (existing.digest !== contents.digest) throw new AppError('model.version_exists', { field: 'input.version' });
       return { model: known, version: existing };
     }
-    const model = this.#describe(principal, input, metadata, known);
-    assertFilesForTask(model.task, input.files, metadata.weir);
+    const model = this.#describe(principal, input, weir, known);
+    assertDoes(model.task);
     const version: NewModelVersion = {
+      ...contents,
       id: this.#ids.next(),
       modelId: model.id,
       tenantId: model.tenantId,
       version: input.version,
-      digest,
-      sizeBytes: input.files.reduce((sum, file) => sum + file.sizeBytes, 0),
+      sizeBytes: contents.files.reduce((sum, file) => sum + file.sizeBytes, 0),
       task: model.task,
-      labels: metadata.labels,
-      metrics: metadata.metrics,
-      examples: metadata.examples,
       publishedBy: principal.id,
       publishedAt: model.updatedAt,
-      files: input.files,
     };
     await saveModel(tx, model);
     await insertVersion(tx, version);
@@ -142,11 +197,11 @@ export class VersionsService {
     await announceDeployments(tx, this.#outbox, model);
     const view = await findModel(tx, model.name);
     if (view === null) throw new AppError('internal.error');
-    return { model: view, version };
+    return { model: view, version: { ...version, backend: version.runs.kind } };
   }
 
   /** The model as the version says it: what the caller wrote, else what the package says. */
-  #describe(principal: Principal, input: PublishModelVersion, { weir }: PackageMetadata, known: Model | null): Model {
+  #describe(principal: Principal, input: Publication, weir: PackageMetadata['weir'], known: Model | null): Model {
     const task = input.task ?? weir.task;
     if (task === undefined)
       throw new AppError('request.invalid', {

@@ -1,4 +1,12 @@
-import { taskSchema, type PackageFile } from '@weir/contracts';
+import {
+  backEndKindSchema,
+  backEndSchema,
+  remoteBackEndSchema,
+  taskSchema,
+  type BackEnd,
+  type PackageFile,
+  type RemoteBackEnd,
+} from '@weir/contracts';
 import type { PageRequest } from '@weir/platform/graphql';
 import { z } from 'zod';
 import type { RegistryTransaction } from '../registry-database.ts';
@@ -6,9 +14,10 @@ import type { ModelVersion, NewModelVersion } from './model-version.ts';
 import { exampleRecordSchema, type ModelExample, type ModelMetric } from './package-metadata.ts';
 
 /** A version as the database has it. */
-export type ModelVersionRow = Omit<ModelVersion, 'sizeBytes' | 'task' | 'metrics' | 'examples'> & {
+export type ModelVersionRow = Omit<ModelVersion, 'sizeBytes' | 'task' | 'metrics' | 'examples' | 'backend'> & {
   readonly sizeBytes: bigint;
   readonly task: string;
+  readonly backend: string;
   readonly metrics: unknown;
   readonly examples: unknown;
 };
@@ -52,7 +61,28 @@ export function toModelVersion(row: ModelVersionRow): ModelVersion {
     task: taskSchema.parse(row.task),
     metrics: metricsSchema.parse(row.metrics),
     examples: examplesSchema.parse(row.examples),
+    backend: backEndKindSchema.parse(row.backend),
   };
+}
+
+interface ServerRow {
+  readonly url: string;
+  readonly model: string;
+  readonly version: string | null;
+  readonly secretName: string | null;
+}
+
+/** What runs a version, as the database has it: the kind, and the server where it is not a worker itself. */
+export function backEndOf(kind: string, server: ServerRow | null): BackEnd {
+  if (server === null) return backEndSchema.parse({ kind });
+  const { url, model, version, secretName } = server;
+  return backEndSchema.parse({ kind, url, model, version: version ?? undefined, secret: secretName ?? undefined });
+}
+
+/** The server that runs a version of the transaction's tenant; null for a version that workers run themselves. */
+export async function findServer(tx: RegistryTransaction, versionId: string): Promise<RemoteBackEnd | null> {
+  const row = await tx.versionServerRow.findUnique({ where: { versionId }, include: { modelVersion: true } });
+  return row === null ? null : remoteBackEndSchema.parse(backEndOf(row.modelVersion.backend, row));
 }
 
 export async function findVersion(tx: RegistryTransaction, modelId: string, version: string): Promise<ModelVersion | null> {
@@ -76,10 +106,12 @@ export async function listVersions(tx: RegistryTransaction, modelId: string, pag
 }
 
 export async function insertVersion(tx: RegistryTransaction, version: NewModelVersion): Promise<void> {
-  const { files, sizeBytes, labels, metrics, examples, ...rest } = version;
+  const { files, sizeBytes, memoryBytes, labels, metrics, examples, runs, ...rest } = version;
   await tx.modelVersionRow.create({
     data: {
       ...rest,
+      backend: runs.kind,
+      memoryBytes: memoryBytes === null ? null : BigInt(memoryBytes),
       sizeBytes: BigInt(sizeBytes),
       labels: [...labels],
       metrics: metrics.map((metric) => ({ ...metric })),
@@ -94,6 +126,18 @@ export async function insertVersion(tx: RegistryTransaction, version: NewModelVe
       sha256: file.sha256,
       sizeBytes: BigInt(file.sizeBytes),
     })),
+  });
+  if (runs.kind === 'onnxruntime') return;
+  const { url, model, secret } = runs;
+  await tx.versionServerRow.create({
+    data: {
+      versionId: version.id,
+      tenantId: version.tenantId,
+      url,
+      model,
+      version: runs.kind === 'open-inference' ? (runs.version ?? null) : null,
+      secretName: secret ?? null,
+    },
   });
 }
 
