@@ -31,9 +31,14 @@ export function itemsOf(tensor: Tensor, maxItems: number): readonly BytesElement
       message: `input ${JSON.stringify(tensor.name)}: expected shape [n] with n of at least 1, got ${formatShape(tensor.shape)}`,
     });
   }
+  assertItemCount(items, maxItems);
+  return tensor.data;
+}
+
+/** @throws request.too_large when there are more items than a call may hold */
+export function assertItemCount(items: number, maxItems: number): void {
   if (items > maxItems)
     throw new AppError('request.too_large', { field: `${FIELD}.shape`, message: `a call may hold ${maxItems} items, got ${items}` });
-  return tensor.data;
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
