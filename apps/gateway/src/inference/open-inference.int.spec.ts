@@ -2,6 +2,7 @@ import { deflateSync, gunzipSync, gzipSync, inflateSync } from 'node:zlib';
 import { HEADER_LENGTH_HEADER } from '@weir/open-inference';
 import { AppError } from '@weir/kernel';
 import { eventually } from '@weir/testing';
+import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { request as send } from 'undici';
 import { BODY_LIMIT_BYTES, OpenInferenceWorld } from './open-inference-world.fixture.ts';
@@ -195,6 +196,33 @@ describe('a bad request over HTTP is refused with 400 and a sentence, never with
     const answer = await ask(INFER, { body: { inputs: [{ name: 'x', shape: [-1], datatype: 'FP32', data: [] }] } });
     expect(answer.headers['x-weir-error-field']).toBe(encodeURIComponent('inputs[0].shape[0]'));
   });
+});
+
+test("whatever stands in a body, and whatever its headers say of it, is answered or refused as the caller's", async () => {
+  const { body, headers } = inBytes();
+  const changes = fc.array(fc.tuple(fc.nat({ max: body.length - 1 }), fc.integer({ min: 0, max: 255 })), { maxLength: 4 });
+  const lengths = fc.oneof(
+    fc.constant(headers['Inference-Header-Content-Length']),
+    fc.integer({ min: -10, max: 300 }).map(String),
+    fc.constantFrom('', 'x', '1e3', '0x10', '99999999999999999999', undefined),
+  );
+  const encodings = fc.constantFrom(undefined, undefined, undefined, 'gzip', 'deflate', 'identity');
+  await fc.assert(
+    fc.asyncProperty(changes, fc.nat({ max: 20 }), lengths, encodings, async (changed, lost, length, encoding) => {
+      const sent = Buffer.from(body.subarray(0, body.length - lost));
+      for (const [position, value] of changed) if (position < sent.length) sent[position] = value;
+      const answer = await ask(INFER, {
+        body: sent,
+        headers: {
+          ...(length === undefined ? {} : { 'Inference-Header-Content-Length': length }),
+          ...(encoding === undefined ? {} : { 'content-encoding': encoding }),
+        },
+      });
+      expect([200, 400, 413, 415]).toContain(answer.status);
+      if (answer.status !== 200) expect(answer.json).toEqual(error);
+    }),
+    { numRuns: 150 },
+  );
 });
 
 describe('the server tells about itself', () => {

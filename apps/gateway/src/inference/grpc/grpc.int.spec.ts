@@ -1,6 +1,8 @@
 import { credentials, makeGenericClientConstructor, Metadata, status, type CallOptions, type ServiceError } from '@grpc/grpc-js';
 import { AppError, ERROR_KINDS } from '@weir/kernel';
+import { DATATYPES } from '@weir/open-inference';
 import { eventually } from '@weir/testing';
+import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { BODY_LIMIT_BYTES, OpenInferenceWorld } from '../open-inference-world.fixture.ts';
 import { grpcStatusOf } from './grpc-status.ts';
@@ -200,6 +202,60 @@ describe('an inference over gRPC', () => {
     client = plain;
     packing.close();
   });
+});
+
+test("whatever stands in the fields of a call is answered or refused as the caller's", async () => {
+  const parameters = fc.dictionary(
+    fc.string(),
+    fc.oneof(
+      fc.record({ int64_param: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map(String) }),
+      fc.record({ string_param: fc.string({ unit: 'binary' }) }),
+      fc.record({ bool_param: fc.boolean() }),
+      fc.constant({}),
+    ),
+    { maxKeys: 2 },
+  );
+  const contents = fc.record(
+    {
+      fp32_contents: fc.array(fc.float(), { maxLength: 3 }),
+      int_contents: fc.array(fc.integer(), { maxLength: 3 }),
+      bytes_contents: fc.array(
+        fc.uint8Array({ maxLength: 3 }).map((bytes) => Buffer.from(bytes)),
+        { maxLength: 2 },
+      ),
+      bool_contents: fc.array(fc.boolean(), { maxLength: 2 }),
+    },
+    { requiredKeys: [] },
+  );
+  const input = fc.record(
+    {
+      name: fc.oneof(fc.string(), fc.constant('__proto__')),
+      datatype: fc.oneof(fc.constantFrom(...DATATYPES), fc.string()),
+      shape: fc.array(fc.oneof(fc.integer({ min: -1, max: 3 }).map(String), fc.constant('9223372036854775807')), { maxLength: 3 }),
+      parameters,
+      contents,
+    },
+    { requiredKeys: ['datatype'] },
+  );
+  const raw = fc.array(
+    fc.uint8Array({ maxLength: 12 }).map((bytes) => Buffer.from(bytes)),
+    { maxLength: 2 },
+  );
+  const messages = fc.record(
+    { inputs: fc.array(input, { maxLength: 2 }), raw_input_contents: raw, parameters, id: fc.string() },
+    { requiredKeys: ['inputs'] },
+  );
+  const seen = new Set<number>();
+  await fc.assert(
+    fc.asyncProperty(messages, async (message) => {
+      const refusal = await call('ModelInfer', { model_name: 'digits', ...message }).catch((thrown: unknown) => thrown as ServiceError);
+      const code = 'code' in refusal ? refusal.code : status.OK;
+      seen.add(code);
+      expect([status.OK, status.INVALID_ARGUMENT]).toContain(code);
+    }),
+    { numRuns: 150 },
+  );
+  expect(seen).toEqual(new Set([status.OK, status.INVALID_ARGUMENT]));
 });
 
 describe('the other methods', () => {
