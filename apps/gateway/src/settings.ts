@@ -47,9 +47,9 @@ export const gatewaySettings = defineSettings({
   },
   keptAnswersMaxBytes: {
     env: 'WEIR_KEPT_ANSWERS_MAX_BYTES',
-    schema: settingSchemas.integer(1_048_576, 1_099_511_627_776, 268_435_456),
+    schema: settingSchemas.integer(0, 1_099_511_627_776, 268_435_456),
     description:
-      'bytes of answers that are kept for a day for calls with an idempotency key, in a folder of WEIR_SPOOL_DIR; the oldest go first',
+      'bytes of answers that are kept for a day for calls with an idempotency key, in a folder of WEIR_SPOOL_DIR; the oldest go first; 0 keeps none',
   },
   requestsPerMinute: {
     env: 'WEIR_REQUESTS_PER_MINUTE',

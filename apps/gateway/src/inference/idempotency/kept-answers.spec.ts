@@ -175,6 +175,13 @@ describe('the room for kept answers', () => {
     expect(await found(answers, 'another of acme')).toBeDefined();
   });
 
+  test('of nothing keeps nothing on the disk', async () => {
+    const answers = await open({ maxBytes: 0 });
+    await answers.keep(anIdentity('a'), 'acme', anAnswer());
+    expect(await found(answers, 'a')).toBeUndefined();
+    expect(await files()).toEqual([]);
+  });
+
   test('takes no answer that is too large, and says nothing about it', async () => {
     const answers = await open();
     await answers.keep(anIdentity('a'), 'acme', anAnswer('x'.repeat(4 * 1_048_576)));
