@@ -20,6 +20,7 @@ Every error has a code from this table; clients may branch on it, it does not ch
 | GraphQL | \`errors[].extensions.code\`, with \`kind\`, \`requestId\` and, where they apply, \`field\` and \`retryAfterMs\` | HTTP 200 once the document was valid, 400 before (401 for a bad credential) |
 | REST (\`/auth\`, services) | \`error.code\`, with \`message\`, \`field\`, \`requestId\` | HTTP status of the kind |
 | Open Inference Protocol (\`/v2\`) | header \`x-weir-error-code\` | HTTP status of the kind, body \`{"error": "<message>"}\` |
+| Open Inference Protocol over gRPC | trailer \`x-weir-error-code\` | status of the kind, with the message |
 
 \`Retry-After\` (seconds) is sent where a wait makes sense. No error holds a stack trace, a path, a prompt or a secret; the request id (\`x-request-id\` of every answer) finds the details in the operator's log.
 
