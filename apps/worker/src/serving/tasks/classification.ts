@@ -2,6 +2,7 @@ import { AppError } from '@weir/kernel';
 import { LABEL_OUTPUT, SCORE_OUTPUT, type Parameters, type Tensor } from '@weir/open-inference';
 import type { OutputNumbers } from './prepared-run.ts';
 import { wholeNumberParameter } from './processed-input.ts';
+import { bestFirst } from './ranking.ts';
 import type { Signature } from './signature.ts';
 
 /** How the numbers that a classifier gives become labels with scores. */
@@ -73,8 +74,7 @@ export function classificationOutputs(items: readonly Scores[], labels: readonly
   const names: string[] = [];
   const scores = new Float32Array(items.length * kept);
   for (const [item, row] of items.entries()) {
-    const order = Array.from({ length: row.length }, (_, index) => index).sort((a, b) => (row[b] ?? 0) - (row[a] ?? 0) || a - b);
-    for (const [rank, index] of order.slice(0, kept).entries()) {
+    for (const [rank, index] of bestFirst(row, kept).entries()) {
       names.push(labels[index] ?? `LABEL_${index}`);
       scores[item * kept + rank] = row[index] ?? 0;
     }

@@ -2,27 +2,40 @@ import { AppError } from '@weir/kernel';
 import { decodeTensor, type RequestTensor } from '@weir/open-inference';
 import { MODEL } from '../model-package/model-package.ts';
 import { RunRefusedError } from '../runtime/run-refused.ts';
-import { assertFits, describeTensor, fromOnnx, toOnnx, type Signature } from './signature.ts';
+import { keepStates, stateFeeds, statesOf } from './recurrent-state.ts';
+import { assertFits, describeTensor, fromOnnx, signatureOfRole, toOnnx, type Signature } from './signature.ts';
 import type { TaskAnswer, TaskCall } from './task.ts';
 
 /**
- * Runs a model on tensors under the names of its ONNX file.
+ * Runs a model on tensors under the names of its ONNX file. States of a recurrent model that the caller does not send are those
+ * of its sequence, zeros where it has none.
  *
  * @throws model.input_invalid naming the tensor, what is expected and what came; also when ONNX Runtime refuses the
  *   values (an index that is out of range, say), because here they are the caller's
  */
 export async function runTensors(call: TaskCall): Promise<TaskAnswer> {
-  const { request, version } = call;
-  const signature = version.signatures.get(MODEL);
-  if (signature === undefined)
-    throw new AppError('model.input_invalid', { field: 'inputs', message: 'the model has several networks and takes no raw tensors' });
-  assertFits(signature, request.inputs);
-  const outputs = outputNames(signature, call);
-  const feeds = request.inputs.map((input, index) => toOnnx(decodeTensor(input, `inputs[${index}]`)));
+  const { request, sequence, version } = call;
+  if (!version.signatures.has(MODEL))
+    throw new AppError('model.input_invalid', {
+      field: 'inputs',
+      message: 'the model has several networks and takes no raw tensors; its metadata tells what it takes',
+    });
+  const signature = signatureOfRole(version.signatures, MODEL);
+  const states = statesOf(call);
+  assertFits(signature, request.inputs, new Set(states.map(({ input }) => input)));
+  const wanted = outputNames(signature, call);
   const rows = rowsOf(signature, request.inputs);
+  const absent = states.filter(({ input }) => !request.inputs.some(({ name }) => name === input));
+  const given = request.inputs.map((input, index) => toOnnx(decodeTensor(input, `inputs[${index}]`)));
+  const feeds = [...given, ...stateFeeds(absent, sequence, rows)];
+  const outputs = [...new Set([...wanted, ...(sequence === null ? [] : states.map(({ output }) => output))])];
   try {
     const results = await call.run({ network: MODEL, feeds, outputs, rows });
-    return { outputs: results.map(fromOnnx), usage: { inputs: Math.max(1, rows), 'input-tokens': 0 } };
+    keepStates(states, sequence, results);
+    return {
+      outputs: results.filter(({ name }) => wanted.includes(name)).map(fromOnnx),
+      usage: { inputs: Math.max(1, rows), 'input-tokens': 0 },
+    };
   } catch (error) {
     if (error instanceof RunRefusedError)
       throw new AppError('model.input_invalid', { field: 'inputs', message: `the model refused these tensors: ${error.message}` });
@@ -44,7 +57,10 @@ function outputNames({ outputs }: Signature, { request }: TaskCall): string[] {
 }
 
 /** Items of a call with tensors: the size of the first axis that the caller chooses, else one. */
-function rowsOf({ inputs: [first] }: Signature, inputs: readonly RequestTensor[]): number {
-  if (first === undefined || typeof first.dims[0] === 'number') return 1;
-  return inputs.find((input) => input.name === first.name)?.shape[0] ?? 1;
+function rowsOf({ inputs }: Signature, given: readonly RequestTensor[]): number {
+  for (const { name, dims } of inputs) {
+    const [size] = given.find((input) => input.name === name)?.shape ?? [];
+    if (size !== undefined && typeof dims[0] !== 'number') return size;
+  }
+  return 1;
 }

@@ -80,9 +80,14 @@ export function describeTensor({ name, datatype, dims }: SignatureTensor): strin
 /**
  * Checks that tensors are what the model takes: every input once, no other, datatypes and shapes as declared.
  *
+ * @param optional inputs that the worker can fill itself
  * @throws model.input_invalid naming the tensor, what is expected and what came
  */
-export function assertFits(signature: Signature, tensors: readonly Pick<Tensor, 'name' | 'datatype' | 'shape'>[]): void {
+export function assertFits(
+  signature: Signature,
+  tensors: readonly Pick<Tensor, 'name' | 'datatype' | 'shape'>[],
+  optional: ReadonlySet<string> = new Set(),
+): void {
   const wanted = new Map(signature.inputs.map((input) => [input.name, input]));
   const sizes = new Map<string, number>();
   for (const [index, tensor] of tensors.entries()) {
@@ -103,8 +108,10 @@ export function assertFits(signature: Signature, tensors: readonly Pick<Tensor, 
     }
     assertShape(tensor, expected, sizes, field);
   }
-  for (const missing of wanted.values())
+  for (const missing of wanted.values()) {
+    if (optional.has(missing.name)) continue;
     throw new AppError('model.input_invalid', { field: 'inputs', message: `missing input ${describeTensor(missing)}` });
+  }
 }
 
 function assertShape(tensor: Pick<Tensor, 'name' | 'shape'>, expected: SignatureTensor, sizes: Map<string, number>, field: string): void {

@@ -2,19 +2,31 @@ import type { Task } from '@weir/contracts';
 import type { ModelPackage } from '../model-package/model-package.ts';
 import type { LoadedSignature } from '../runtime/messages.ts';
 import { imageClassification } from './image-classification.ts';
+import { imageGeneration } from './image-generation/image-generation.ts';
 import { imageToText } from './image-to-text/image-to-text.ts';
 import { objectDetection } from './object-detection/object-detection.ts';
+import { featureExtraction } from './feature-extraction.ts';
+import { recommendation } from './recommendation.ts';
 import { signatureOf } from './signature.ts';
+import { tabularClassification } from './tabular-classification.ts';
+import { tabularRegression } from './tabular-regression.ts';
 import type { TaskDefinition } from './task-definition.ts';
 import type { TaskVersion } from './task.ts';
 import { textClassification } from './text-classification.ts';
+import { tokenClassification } from './token-classification.ts';
 
 /** What a worker can do beside raw tensors. */
 const TASKS: Readonly<Partial<Record<Task, TaskDefinition>>> = {
   'image-classification': imageClassification,
+  'image-generation': imageGeneration,
   'image-to-text': imageToText,
   'object-detection': objectDetection,
   'text-classification': textClassification,
+  'token-classification': tokenClassification,
+  'feature-extraction': featureExtraction,
+  'tabular-classification': tabularClassification,
+  'tabular-regression': tabularRegression,
+  recommendation,
 };
 
 /**
