@@ -227,8 +227,15 @@ export class ServedVersion {
           });
         return (await network.runTogether([{ feeds, outputs, rows, length }]))[0] ?? [];
       };
+      // A task may ask for several runs at once, such as the lines of a picture; a network tries out one at a time.
+      let before: Promise<unknown> = Promise.resolve();
+      const runInTurn = (item: RunItem): Promise<readonly OnnxTensor[]> => {
+        const result = before.then(() => run(item));
+        before = result.catch(() => undefined);
+        return result;
+      };
       try {
-        await infer({ version, request, limits: this.#options.taskLimits, signal, run, sequence: null });
+        await infer({ version, request, limits: this.#options.taskLimits, signal, run: runInTurn, sequence: null });
       } catch (error) {
         // An example that does not work is the publisher's concern; the probe that follows meets what hangs.
         if (networkIsStuck(networks)) throw error;
