@@ -321,6 +321,17 @@ describe('the model repository', () => {
   });
 });
 
+test("another tenant's private model does not exist, whatever is asked of it", async () => {
+  await world.deploy({ modelId: 'model-6', model: 'rival/own', versionId: 'version-1', ownerTenantId: 'rival', visibility: 'private' });
+  const rival = await world.aKey('rival');
+  await eventually(async () => (await ask('/v2/models/rival/own/ready', { as: rival })).status === 200);
+  for (const path of ['', '/ready', '/versions/1', '/versions/1/ready'])
+    expect((await ask(`/v2/models/rival/own${path}`)).headers['x-weir-error-code'], path).toBe('model.not_found');
+  expect((await ask('/v2/models/rival/own/infer', { body: inJson })).headers['x-weir-error-code']).toBe('model.not_found');
+  expect(JSON.stringify((await ask('/v2/repository/index', { method: 'POST' })).json)).not.toContain('rival/own');
+  expect(JSON.stringify((await ask('/v2/repository/index', { method: 'POST', as: rival })).json)).toContain('rival/own');
+});
+
 describe('statistics', () => {
   const counted = (count: number): object => ({
     name: 'model-1',
