@@ -1,9 +1,11 @@
+import { backEndKindSchema } from '@weir/contracts';
 import { defineSettings, settingSchemas, type SettingsOf } from '@weir/platform/config';
 import type { BaseSettings } from '@weir/platform/service';
 import { z } from 'zod';
+import { EXECUTION_PROVIDERS } from './devices/execution-providers.ts';
 
 const MIB = 1_048_576;
-const EXECUTION_PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'webgpu', 'coreml', 'dml'] as const;
+const BACK_ENDS = backEndKindSchema.options;
 
 /** What a worker is told beside the base settings. */
 export const workerSettings = defineSettings({
@@ -57,6 +59,32 @@ export const workerSettings = defineSettings({
       .pipe(z.array(z.enum(EXECUTION_PROVIDERS, `must be of ${EXECUTION_PROVIDERS.join(', ')}, comma separated`)).min(1)),
     description:
       "ONNX Runtime's execution providers in order of preference: cpu, cuda, tensorrt, webgpu, coreml, dml; one that is not installed is an error at the start",
+  },
+  backends: {
+    env: 'WEIR_WORKER_BACK_ENDS',
+    schema: z
+      .string()
+      .default(BACK_ENDS.join(','))
+      .transform((text) => [...new Set(text.split(',').map((part) => part.trim()))])
+      .pipe(z.array(z.enum(BACK_ENDS, `must be of ${BACK_ENDS.join(', ')}, comma separated`)).min(1)),
+    description:
+      'kinds of back ends whose versions this worker takes: onnxruntime (it runs them itself), open-inference and openai (it calls another server)',
+  },
+  secretsDirectory: {
+    env: 'WEIR_WORKER_SECRETS_DIR',
+    schema: settingSchemas.optionalText(),
+    description:
+      'folder with a file for each secret that other servers ask for, by its name; no file may be readable by everyone. Without it versions that name a secret are not ready',
+  },
+  remoteConcurrency: {
+    env: 'WEIR_WORKER_REMOTE_CONCURRENCY',
+    schema: settingSchemas.integer(1, 10_000, 64),
+    description: 'calls at once, and connections, to the server that runs a version; more wait in the queue',
+  },
+  healthIntervalMs: {
+    env: 'WEIR_WORKER_HEALTH_INTERVAL_MS',
+    schema: settingSchemas.integer(50, 600_000, 5_000),
+    description: 'milliseconds between two looks at whether the server that runs a version is ready',
   },
   slots: {
     env: 'WEIR_WORKER_SLOTS',

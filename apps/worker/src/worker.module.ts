@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Module } from '@nestjs/common';
 import type { InternalKeySet, InternalTokenSigner } from '@weir/access';
+import type { Device } from '@weir/contracts';
 import type { Clock, Ids } from '@weir/kernel';
 import type { EventBus } from '@weir/platform/bus';
 import { readEnvironment } from '@weir/platform/config';
@@ -20,6 +21,9 @@ import {
 } from '@weir/platform/service';
 import { Counter, type Logger, type Registry } from '@weir/platform/telemetry';
 import { Announcer } from './announce/announcer.ts';
+import { findDevices } from './devices/devices.ts';
+import { nvidiaGpus, visibleGpu } from './devices/nvidia.ts';
+import { tryProviders } from './devices/try-providers.ts';
 import { PackageStore } from './packages/package-store.ts';
 import { PlacementReconciler } from './placements/placement-reconciler.ts';
 import { VersionLoader } from './placements/version-loader.ts';
@@ -30,8 +34,23 @@ import type { WorkerSettings } from './settings.ts';
 import { WORKER_ID } from './worker-id.ts';
 import { WorkerLifecycle } from './worker-lifecycle.ts';
 
+/** What the worker computes on. */
+const DEVICES = Symbol('weir.devices');
+
 @Module({
   providers: [
+    {
+      provide: DEVICES,
+      inject: [SETTINGS],
+      useFactory: ({ executionProviders }: WorkerSettings) => {
+        const environment = readEnvironment();
+        return findDevices({
+          executionProviders,
+          tryProviders: (providers) => tryProviders(providers, environment),
+          nvidiaGpu: async () => visibleGpu(await nvidiaGpus(), environment['CUDA_VISIBLE_DEVICES']),
+        });
+      },
+    },
     {
       provide: WORKER_ID,
       inject: [SETTINGS, SERVICE],
@@ -89,7 +108,7 @@ import { WorkerLifecycle } from './worker-lifecycle.ts';
     },
     {
       provide: Announcer,
-      inject: [SETTINGS, LOGGER, CLOCK, IDS, EVENT_BUS, SERVICE, WORKER_ID, PlacementReconciler],
+      inject: [SETTINGS, LOGGER, CLOCK, IDS, EVENT_BUS, SERVICE, WORKER_ID, DEVICES, PlacementReconciler],
       useFactory: (
         settings: WorkerSettings,
         logger: Logger,
@@ -98,6 +117,7 @@ import { WorkerLifecycle } from './worker-lifecycle.ts';
         bus: EventBus,
         service: ServiceIdentity,
         workerId: string,
+        devices: readonly Device[],
         reconciler: PlacementReconciler,
       ) =>
         new Announcer({
@@ -108,6 +128,8 @@ import { WorkerLifecycle } from './worker-lifecycle.ts';
           workerId,
           source: service.instanceId,
           memoryBytes: settings.memoryBytes,
+          devices,
+          backends: settings.backends,
           versions: () => reconciler.states(),
         }),
     },

@@ -1,4 +1,4 @@
-import { workerChanged, type WorkerState, WORKER_HEARTBEAT_MS } from '@weir/contracts';
+import { workerChanged, type BackEndKind, type Device, type WorkerState, WORKER_HEARTBEAT_MS } from '@weir/contracts';
 import type { Clock, Ids } from '@weir/kernel';
 import { toRecord, type EventBus } from '@weir/platform/bus';
 import type { Logger } from '@weir/platform/telemetry';
@@ -15,6 +15,8 @@ export interface AnnouncerOptions {
   /** Name of this process, for the events. */
   readonly source: string;
   readonly memoryBytes: number;
+  readonly devices: readonly Device[];
+  readonly backends: readonly BackEndKind[];
   readonly versions: () => WorkerState['versions'];
   readonly heartbeatMs?: number;
 }
@@ -87,7 +89,7 @@ export class Announcer {
   }
 
   #current(url: string): WorkerState {
-    const { workerId, memoryBytes, versions, clock } = this.#options;
+    const { workerId, memoryBytes, devices, backends, versions, clock } = this.#options;
     return {
       id: workerId,
       url,
@@ -95,6 +97,8 @@ export class Announcer {
       heartbeatAt: new Date(clock.now()).toISOString(),
       state: this.#state,
       memoryBytes,
+      devices: [...devices],
+      backends: [...backends],
       versions: versions(),
     };
   }

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { AppError } from '@weir/kernel';
 import type { Logger } from '@weir/platform/telemetry';
 import { fromServingSchema, type FromServing, type ServingSettings, type ToServing } from '../serving/control-messages.ts';
+import { servingEnvironment } from './serving-environment.ts';
 
 /** The sources run as they are under the tests, the compiled files in production. */
 const IS_SOURCE = import.meta.url.endsWith('.ts');
@@ -12,8 +13,6 @@ const START_TIMEOUT_MS = 60_000;
 /** Silence after which a process counts as stuck: it says every second that it lives. */
 const SILENCE_MS = 15_000;
 const WATCH_INTERVAL_MS = 1_000;
-/** What a serving process gets of this process's environment: nothing that could be a secret. */
-const ENVIRONMENT = ['NODE_COMPILE_CACHE', 'NODE_V8_COVERAGE', 'LD_LIBRARY_PATH', 'TMPDIR', 'TZ', 'CUDA_VISIBLE_DEVICES'];
 
 export interface ServingChildOptions {
   readonly settings: ServingSettings;
@@ -116,8 +115,9 @@ export class ServingChild {
 
 function start({ memoryLimitBytes, environment }: ServingChildOptions): ChildProcess {
   const node = [process.execPath, ...(IS_SOURCE ? ['--conditions=@weir/source'] : []), '--disable-warning=ExperimentalWarning', ENTRY];
-  const env = Object.fromEntries(ENVIRONMENT.flatMap((name) => (environment[name] === undefined ? [] : [[name, environment[name]]])));
-  const options = { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] } satisfies Parameters<typeof spawn>[2];
+  const options = { env: servingEnvironment(environment), stdio: ['ignore', 'inherit', 'inherit', 'ipc'] } satisfies Parameters<
+    typeof spawn
+  >[2];
   // The limit counts memory that is written to; ONNX Runtime reports what it is refused as an error, where it would be killed without.
   if (process.platform !== 'linux') return spawn(node[0] ?? process.execPath, node.slice(1), { ...options, serialization: 'json' });
   return spawn('/bin/sh', ['-c', 'ulimit -d "$0" && exec "$@"', String(Math.floor(memoryLimitBytes / 1024)), ...node], {

@@ -117,6 +117,8 @@ export async function runService<D extends SettingDefinitions>(definition: Servi
       await tracing.shutdown();
     });
   } catch (error) {
+    // What only the machine can tell, such as a device that is missing, is found while booting.
+    if (error instanceof SettingsError) exitForSettings(definition.name, error);
     logger.fatal({ err: error }, 'cannot start');
     process.exitCode = 1;
     // What was opened before the failure must not keep the process alive.
@@ -131,9 +133,13 @@ function settingsOrExit<D extends SettingDefinitions>(definition: ServiceDefinit
     return settings;
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
-    process.stderr.write(`weir ${definition.name}: ${error.message}\n`);
-    process.exit(78); // EX_CONFIG of sysexits.h: a restart would not help
+    exitForSettings(definition.name, error);
   }
+}
+
+function exitForSettings(service: string, error: SettingsError): never {
+  process.stderr.write(`weir ${service}: ${error.message}\n`);
+  process.exit(78); // EX_CONFIG of sysexits.h: a restart would not help
 }
 
 function stopOnSignal(timeoutMs: number, logger: ReturnType<typeof createLogger>, stop: () => Promise<void>): void {

@@ -11,6 +11,7 @@ import { prepareVersion } from '../tasks/tasks.ts';
 import type { RunItem, TaskLimits, TaskVersion } from '../tasks/task.ts';
 import { probe } from './batch-probe.ts';
 import { exampleRequests } from './example-request.ts';
+import { providersFor } from './execution-providers.ts';
 import { privateMemoryBytes } from './process-memory.ts';
 
 /** Longest time that a package's own example may take when the version is loaded. */
@@ -190,11 +191,11 @@ export class ServedVersion {
     { file, padding }: { file: string; padding: Parameters<typeof Network.load>[0]['padding'] },
   ): Promise<Network> {
     const { limits, slots, intraOpThreads, executionProviders, maxInstances, observer, record, onBroken } = this.#options;
-    const { instances = 1, maxBatchSize, runLimitMs } = weir.runtime ?? {};
+    const { instances = 1, maxBatchSize, runLimitMs, accelerator } = weir.runtime ?? {};
     return Network.load({
       file,
       padding,
-      session: { executionProviders, intraOpThreads },
+      session: { executionProviders: providersFor(accelerator, executionProviders), intraOpThreads },
       instances: Math.min(instances, maxInstances),
       limits: {
         ...limits,

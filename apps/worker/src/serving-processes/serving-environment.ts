@@ -1,0 +1,11 @@
+/** What a process that runs models gets of this process's environment: nothing that could be a secret. */
+const NAMES = ['NODE_COMPILE_CACHE', 'NODE_V8_COVERAGE', 'LD_LIBRARY_PATH', 'TMPDIR', 'TZ', 'CUDA_VISIBLE_DEVICES'];
+
+export function servingEnvironment(environment: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    NAMES.flatMap((name) => {
+      const value = environment[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}
