@@ -1,55 +1,28 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { DATATYPES, type Datatype } from '@weir/open-inference';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ModelRuntime } from '../runtime/model-runtime.ts';
-import { anOnnxModel } from '../runtime/onnx-model.fixture.ts';
-import { runTensors } from './raw-tensors.ts';
-import { signatureOf } from './signature.ts';
+import { DATATYPES, encodeTensor, type Datatype, type RequestTensor } from '@weir/open-inference';
+import { identityNetwork, runningSumNetwork, squareNetwork, type OnnxElementType } from '@weir/testing';
+import { afterEach, describe, expect, it } from 'vitest';
+import { metadataOf } from './metadata.ts';
+import { closeWrittenPackages, openWritten } from './package.fixture.ts';
+import { outputOf, type OpenPackage } from './task-call.fixture.ts';
+import type { SequenceState } from './task.ts';
 
-let directory: string;
-let runtime: ModelRuntime;
+afterEach(closeWrittenPackages);
 
-beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'weir-tensors-'));
-  runtime = new ModelRuntime({
-    queueLength: 4,
-    intraOpThreads: 1,
-    runLimitMs: 60_000,
-    die: (reason) => {
-      throw new Error(reason);
-    },
-  });
-});
-
-afterAll(async () => {
-  await runtime.close();
-  await rm(directory, { recursive: true, force: true });
-});
-
-/** What a caller gets, as text: the digits matter. */
-async function answerOf(operation: 'Identity' | 'Mul', datatype: Datatype, data: readonly unknown[]): Promise<string> {
-  const versionId = `${operation}-${datatype}`;
-  const modelFile = join(directory, `${versionId}.onnx`);
-  await writeFile(modelFile, anOnnxModel(operation, datatype));
-  const signature = signatureOf(await runtime.load(versionId, modelFile, null));
-  const modelPackage = { task: 'tensors' as const, modelFile, labels: [], isMultiLabel: false, image: null, text: null };
-  const call = {
-    version: { versionId, modelPackage, signature },
-    runtime,
-    limits: { maxItems: 1, maxTextCharacters: 1, maxImagePixels: 1 },
-    signal: new AbortController().signal,
-    parameters: {},
-  };
-  try {
-    const { outputs } = await runTensors(call, [{ name: 'x', datatype, shape: [data.length], data }], []);
-    expect(outputs[0]).toMatchObject({ name: 'y', datatype, shape: [data.length] });
-    return JSON.stringify(outputs[0]?.data);
-  } finally {
-    await runtime.unload(versionId);
-  }
-}
+const ELEMENT_TYPES: Readonly<Record<Datatype, OnnxElementType>> = {
+  BOOL: 'bool',
+  UINT8: 'uint8',
+  UINT16: 'uint16',
+  UINT32: 'uint32',
+  UINT64: 'uint64',
+  INT8: 'int8',
+  INT16: 'int16',
+  INT32: 'int32',
+  INT64: 'int64',
+  FP16: 'float16',
+  FP32: 'float32',
+  FP64: 'float64',
+  BYTES: 'string',
+};
 
 /** The ends of each datatype, and what lies oddly between them. */
 const ELEMENTS: Readonly<Record<Datatype, readonly unknown[]>> = {
@@ -68,22 +41,113 @@ const ELEMENTS: Readonly<Record<Datatype, readonly unknown[]>> = {
   BYTES: ['', 'ä 日本語 🙂', '\u0001"\\'],
 };
 
+/** What a caller gets, as text: the digits matter. */
+async function answerOf(network: typeof identityNetwork, datatype: Datatype, data: readonly unknown[]): Promise<string> {
+  const model = await openWritten('tensors', { 'model.onnx': network({ type: ELEMENT_TYPES[datatype] }) });
+  const output = outputOf(await model.infer([{ name: 'x', datatype, shape: [data.length], data }]), 'y');
+  expect(output).toMatchObject({ datatype, shape: [data.length] });
+  return JSON.stringify(encodeTensor(output).data);
+}
+
 describe('raw tensors', () => {
   it.each(DATATYPES.map((datatype) => [datatype]))('of datatype %s pass ONNX Runtime and come back as they were sent', async (datatype) => {
-    expect(await answerOf('Identity', datatype, ELEMENTS[datatype])).toBe(JSON.stringify(ELEMENTS[datatype]));
+    expect(await answerOf(identityNetwork, datatype, ELEMENTS[datatype])).toBe(JSON.stringify(ELEMENTS[datatype]));
   });
 
   it.each<[Datatype]>([['INT64'], ['FP16'], ['BOOL']])('of datatype %s may be empty', async (datatype) => {
-    expect(await answerOf('Identity', datatype, [])).toBe('[]');
+    expect(await answerOf(identityNetwork, datatype, [])).toBe('[]');
   });
 
   it('give integers beyond 2^53 with all their digits', async () => {
-    expect(await answerOf('Mul', 'INT64', [3_037_000_499])).toBe('[9223372030926249001]');
-    expect(await answerOf('Mul', 'UINT64', [4_294_967_295])).toBe('[18446744065119617025]');
+    expect(await answerOf(squareNetwork, 'INT64', [3_037_000_499])).toBe('[9223372030926249001]');
+    expect(await answerOf(squareNetwork, 'UINT64', [4_294_967_295])).toBe('[18446744065119617025]');
   });
 
-  it('are counted in half precision, and refused where it runs over', async () => {
-    expect(await answerOf('Mul', 'FP16', [0.1])).toBe('[0.0099945068359375]');
-    await expect(answerOf('Mul', 'FP16', [60_000])).rejects.toMatchObject({ code: 'model.input_invalid' });
+  it('are counted in half precision', async () => {
+    expect(await answerOf(squareNetwork, 'FP16', [0.1])).toBe('[0.0099945068359375]');
+  });
+
+  it('are counted by their rows, and only the outputs that are asked for are answered', async () => {
+    const model = await openWritten('tensors', { 'model.onnx': runningSumNetwork() });
+    const answer = await model.infer([column('x', 1, 2, 3), column('state', 10, 20, 30)], { outputs: ['next', 'next'] });
+    expect(answer.outputs).toEqual([{ name: 'next', datatype: 'FP32', shape: [3, 1], data: Float32Array.of(11, 22, 33) }]);
+    expect(answer.usage).toEqual({ inputs: 3, 'input-tokens': 0 });
+    expect(model.runs[0]).toMatchObject({ network: 'model', rows: 3, outputs: ['next'] });
+  });
+
+  it.each<[string, readonly RequestTensor[], readonly string[], string]>([
+    ['without an input', [column('x', 1)], [], 'inputs'],
+    ['of an unknown name', [column('x', 1), column('y', 1)], [], 'inputs[1].name'],
+    ['of different numbers of rows', [column('x', 1), column('state', 1, 2)], [], 'inputs[1].shape'],
+    ['for an unknown output', [column('x', 1), column('state', 1)], ['next', 'z'], 'outputs[1].name'],
+  ])('%s are refused with the field', async (_, inputs, outputs, field) => {
+    const model = await openWritten('tensors', { 'model.onnx': runningSumNetwork() });
+    await expect(model.infer(inputs, { outputs })).rejects.toMatchObject({ code: 'model.input_invalid', field });
+  });
+
+  it('of a model without a task are all that its metadata offers', async () => {
+    const model = await openWritten('tensors', { 'model.onnx': runningSumNetwork() });
+    const shape = [-1, 1];
+    expect(metadataOf(model.version, 'sum', ['1'])).toEqual({
+      name: 'sum',
+      versions: ['1'],
+      platform: 'onnxruntime_onnx',
+      inputs: ['x', 'state'].map((name) => ({ name, datatype: 'FP32', shape })),
+      outputs: ['y', 'next'].map((name) => ({ name, datatype: 'FP32', shape })),
+      parameters: { task: 'tensors' },
+    });
   });
 });
+
+describe('the state of a recurrent model', () => {
+  const state = { 'weir.json': { state: [{ input: 'state', output: 'next', shape: [-1, 1] }] } };
+  const aModel = (): Promise<OpenPackage> => openWritten('tensors', { 'model.onnx': runningSumNetwork(), ...state });
+  const sum = async (model: OpenPackage, inputs: readonly RequestTensor[], sequence?: SequenceState, outputs: string[] = ['y']) =>
+    (await model.infer(inputs, { outputs, ...(sequence === undefined ? {} : { sequence }) })).outputs.map(({ name, data }) => [
+      name,
+      Number(data[0]),
+    ]);
+
+  it('goes on from call to call of a sequence, and other sequences do not see it', async () => {
+    const model = await aModel();
+    const [one, other]: SequenceState[] = [aSequence(), aSequence()];
+    expect(await sum(model, [column('x', 1)], one)).toEqual([['y', 1]]);
+    expect(await sum(model, [column('x', 10)], other)).toEqual([['y', 10]]);
+    expect(await sum(model, [column('x', 2)], one)).toEqual([['y', 3]]);
+    expect(await sum(model, [column('x', 4)], one)).toEqual([['y', 7]]);
+  });
+
+  it('begins with zeros where there is no sequence, as many as there are rows', async () => {
+    const model = await aModel();
+    const answer = await model.infer([column('x', 5, 6)]);
+    expect(outputOf(answer, 'next')).toMatchObject({ shape: [2, 1], data: Float32Array.of(5, 6) });
+  });
+
+  it('is the one that the caller sends, if it sends one', async () => {
+    const model = await aModel();
+    const sequence = aSequence();
+    expect(await sum(model, [column('x', 1), column('state', 100)], sequence, ['y', 'next'])).toEqual([
+      ['y', 101],
+      ['next', 101],
+    ]);
+    expect(await sum(model, [column('x', 1)], sequence)).toEqual([['y', 102]]);
+  });
+
+  it('stays as it was when a call fails', async () => {
+    const model = await aModel();
+    const sequence = aSequence();
+    await sum(model, [column('x', 1)], sequence);
+    const call = model.call({ inputs: [column('x', 2)] }, { sequence });
+    const { infer } = await import('./infer.ts');
+    await expect(infer({ ...call, run: () => Promise.reject(new Error('lost')) })).rejects.toThrow('lost');
+    expect(await sum(model, [column('x', 2)], sequence)).toEqual([['y', 3]]);
+  });
+});
+
+function column(name: string, ...data: number[]): RequestTensor {
+  return { name, datatype: 'FP32', shape: [data.length, 1], data };
+}
+
+function aSequence(): SequenceState {
+  return { tensors: new Map(), memory: new Map() };
+}
