@@ -7,7 +7,7 @@ import { deploymentChanged, placementChanged, tenantChanged, workerChanged, type
 import { systemIds, type Clock } from '@weir/kernel';
 import { projectionOf, toRecord, type Projection } from '@weir/platform/bus';
 import { createLogger } from '@weir/platform/telemetry';
-import { aPrincipal, anOperator, eventually, startTestService, type GraphAnswer, type TestService } from '@weir/testing';
+import { aPrincipal, anOperator, eventually, onnxModel, startTestService, type GraphAnswer, type TestService } from '@weir/testing';
 import { registryDefinition } from './registry.definition.ts';
 
 export const operator = anOperator();
@@ -35,8 +35,7 @@ export interface TestRegistry {
     variables?: Record<string, unknown>,
   ): Promise<GraphAnswer<Data>>;
   put(principal: Principal, content: Buffer, digest?: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
-  /** Uploads files of a package, given as text. */
-  upload(principal: Principal, files: Readonly<Record<string, string>>): Promise<UploadedFile[]>;
+  upload(principal: Principal, files: Readonly<Record<string, string | Buffer>>): Promise<UploadedFile[]>;
   publish(
     principal: Principal,
     input: Record<string, unknown>,
@@ -52,8 +51,18 @@ export function sha256(content: Buffer | string): string {
   return createHash('sha256').update(content).digest('hex');
 }
 
+/** `y = x`, float32 [n]; another note makes another file. */
+export function aNetwork(note = ''): Buffer {
+  return onnxModel({
+    inputs: [{ name: 'x', dims: ['n'] }],
+    outputs: [{ name: 'y', dims: ['n'] }],
+    nodes: [{ operator: 'Identity', inputs: ['x'], outputs: ['y'] }],
+    metadata: { note },
+  });
+}
+
 /** The least that can be published. */
-export const A_PACKAGE = { 'model.onnx': 'weights', 'weir.json': JSON.stringify({ task: 'tensors', displayName: 'A model' }) };
+export const A_PACKAGE = { 'model.onnx': aNetwork(), 'weir.json': JSON.stringify({ task: 'tensors', displayName: 'A model' }) };
 
 export async function startTestRegistry(
   options: { readonly clock?: Clock; readonly environment?: Readonly<Record<string, string>> } = {},
@@ -86,8 +95,8 @@ export async function startTestRegistry(
     put,
     upload: async (principal, files) => {
       const uploaded: UploadedFile[] = [];
-      for (const [path, text] of Object.entries(files)) {
-        const content = Buffer.from(text);
+      for (const [path, bytes] of Object.entries(files)) {
+        const content = Buffer.from(bytes);
         const answer = await put(principal, content);
         if (!answer.ok) throw new Error(`the upload was refused: ${await answer.text()}`);
         uploaded.push({ path, sha256: sha256(content), sizeBytes: content.length });

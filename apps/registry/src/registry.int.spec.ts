@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import pg from 'pg';
 import {
   A_PACKAGE,
+  aNetwork,
   acme,
   globex,
   launcherService,
@@ -88,7 +89,7 @@ describe('files of models', () => {
 describe('publishing', () => {
   it('makes a model that others see and callers reach, described by its package', async () => {
     const files = await registry.upload(operator, {
-      'onnx/model.onnx': 'digits',
+      'onnx/model.onnx': aNetwork(),
       'preprocessor_config.json': '{}',
       'config.json': '{"id2label": {"0": "zero", "1": "one"}}',
       'examples/one.png': 'a picture',
@@ -107,7 +108,7 @@ describe('publishing', () => {
     const seen = await registry.graphql(
       acme,
       `{ model(name: "digits") { name displayName description task licence visibility tags sizeBytes digest labels
-      metrics { name value dataset items } examples { imageBase64 expectedLabel } aliases { alias version } versions { nodes { version digest } pageInfo { hasNextPage } } } }`,
+      metrics { name value dataset items } examples { imageBase64 expectedLabel } aliases { alias version } versions { nodes { version digest licence } pageInfo { hasNextPage } } } }`,
     );
     const digest = answer.data?.publishModelVersion.version.digest;
     expect(seen.data?.model).toEqual({
@@ -124,7 +125,7 @@ describe('publishing', () => {
       metrics: [{ name: 'accuracy', value: 0.984, dataset: 'MNIST', items: 1000 }],
       examples: [{ imageBase64: Buffer.from('a picture').toString('base64'), expectedLabel: 'one' }],
       aliases: [{ alias: 'production', version: '1.0.0' }],
-      versions: { nodes: [{ version: '1.0.0', digest }], pageInfo: { hasNextPage: false } },
+      versions: { nodes: [{ version: '1.0.0', digest, licence: 'CC-BY-4.0' }], pageInfo: { hasNextPage: false } },
     });
     const deployment = await eventually(() => [...registry.announced.maps.deployments.values()].find((one) => one.model === 'digits'));
     expect(deployment).toMatchObject({
@@ -181,7 +182,7 @@ describe('publishing', () => {
     const input = { name: 'steady', version: '1', visibility: 'PUBLIC', files, alias: 'production' };
     const first = await registry.publish(operator, input);
     expect(await registry.publish(operator, { ...input, files: [...files].reverse() })).toEqual(first);
-    const others = await registry.upload(operator, { ...A_PACKAGE, 'model.onnx': 'other weights' });
+    const others = await registry.upload(operator, { ...A_PACKAGE, 'model.onnx': aNetwork('others') });
     const refused = await registry.publish(operator, { ...input, files: others });
     expect([codeOf(refused), fieldOf(refused)]).toEqual(['model.version_exists', 'input.version']);
     expect((await registry.publish(operator, { ...input, version: '2', files: others, alias: null })).errors).toBeUndefined();
@@ -366,7 +367,7 @@ describe('publishing', () => {
   });
 
   it('a model for another task than before is refused', async () => {
-    const files = await registry.upload(acme, { 'model.onnx': 'x', 'config.json': '{}', 'preprocessor_config.json': '{}' });
+    const files = await registry.upload(acme, { 'model.onnx': aNetwork(), 'config.json': '{}', 'preprocessor_config.json': '{}' });
     await registry.publish(acme, { name: 'acme/task', version: '1', visibility: 'PRIVATE', task: 'TENSORS', files });
     expect(
       fieldOf(
@@ -402,7 +403,7 @@ describe('publishing', () => {
 describe('aliases', () => {
   beforeAll(async () => {
     for (const version of ['1', '2']) {
-      const files = await registry.upload(operator, { ...A_PACKAGE, 'model.onnx': `weights ${version}` });
+      const files = await registry.upload(operator, { ...A_PACKAGE, 'model.onnx': aNetwork(version) });
       await registry.publish(operator, {
         name: 'moving',
         version,

@@ -19,6 +19,8 @@ import { PlacementsService } from './placements/placements.service.ts';
 import { createClient } from './registry-database.ts';
 import type { RegistrySettings } from './settings.ts';
 import { TenantSlugs } from './tenants/tenant-slugs.ts';
+import { NetworkReader } from './versions/network-reader.ts';
+import { ModelNetworksResolver, VersionNetworksResolver } from './versions/networks.resolver.ts';
 import { RemoteVersionsResolver } from './versions/remote-versions.resolver.ts';
 import { VersionsResolver } from './versions/versions.resolver.ts';
 import { VersionsService } from './versions/versions.service.ts';
@@ -28,6 +30,8 @@ export const REGISTRY_RESOLVERS = [
   ModelsResolver,
   VersionsResolver,
   RemoteVersionsResolver,
+  VersionNetworksResolver,
+  ModelNetworksResolver,
   AliasesResolver,
   ModelPlacementResolver,
   VersionPlacementResolver,
@@ -61,6 +65,7 @@ class ArtifactStoreLifecycle implements OnModuleInit {
     ArtifactsService,
     TenantSlugs,
     ModelsService,
+    NetworkReader,
     VersionsService,
     AliasesService,
     PlacementTrigger,

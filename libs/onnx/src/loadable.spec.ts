@@ -123,6 +123,12 @@ describe('a model may be loaded', () => {
     expect(await zeros(3, 2 ** 26)).toContain('take 805306368 bytes');
   });
 
+  it('when no axis of what it takes and gives is longer than can be sent', async () => {
+    const inputs = (size: number) => problemOf(new Map([[MODEL_FILE, network({ inputs: [{ name: 'x', dims: [size] }] })]]));
+    expect(await inputs(2 ** 31 - 1)).toBeNull();
+    expect(await inputs(2 ** 31)).toContain('has in "x" an axis of more than 2147483647 elements');
+  });
+
   it('when people can look at it: names of inputs and axes are at most 64 KiB together', async () => {
     const inputs = (count: number) => Array.from({ length: count }, (_, index) => ({ name: `${index}`.padStart(500, 'x'), dims: ['n'] }));
     const nodes = [{ operator: 'Identity', inputs: ['x'.repeat(499) + '0'], outputs: ['y'] }];

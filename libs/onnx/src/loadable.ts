@@ -18,6 +18,8 @@ const COMPILED_OPERATOR = 'EPContext';
 const MAX_FILE_BYTES = 2 ** 31 - 1;
 /** Most that tensors may take which are written with a few bytes; a mask over 16,384 positions takes 268 MB. */
 const MAX_EXPANDED_BYTES = 536_870_912;
+/** Elements along one axis of an input or output. */
+const MAX_AXIS = 2 ** 31 - 1;
 /** All names, and names of axes, of inputs and outputs together: everyone who looks at the model is sent them. */
 const MAX_SIGNATURE_CHARACTERS = 65_536;
 
@@ -55,6 +57,9 @@ function assertOperators(model: OnnxModel, invalid: Invalid): void {
 
 function assertSignature({ inputs, outputs }: OnnxModel, invalid: Invalid): void {
   if (inputs.length === 0) throw invalid('takes no input');
+  for (const { name, axes } of [...inputs, ...outputs])
+    if (axes?.some((axis) => typeof axis === 'number' && axis > MAX_AXIS))
+      throw invalid(`has in ${quoted(name)} an axis of more than ${MAX_AXIS} elements, which cannot be sent`);
   assertNames(inputs, 'input', invalid);
   assertNames(outputs, 'output', invalid);
   for (const { name, elementType } of inputs) {

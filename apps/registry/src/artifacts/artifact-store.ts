@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { Writable, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '@weir/kernel';
+import { openFileSource, type FileSource } from '@weir/onnx';
 
 /** Silence after which an upload counts as broken off. */
 const SILENCE_LIMIT_MS = 30_000;
@@ -75,6 +76,12 @@ export class ArtifactStore {
     const sizeBytes = await this.sizeOf(sha256);
     if (sizeBytes === null) throw new AppError('artifact.not_found');
     return sizeBytes > maxBytes ? null : readFile(this.#pathOf(sha256));
+  }
+
+  /** A content to be read in pieces; whoever asks closes it. @throws artifact.not_found */
+  async source(sha256: string): Promise<FileSource> {
+    if ((await this.sizeOf(sha256)) === null) throw new AppError('artifact.not_found');
+    return openFileSource(this.#pathOf(sha256));
   }
 
   #pathOf(sha256: string): string {

@@ -111,7 +111,7 @@ export class ModelExampleType implements ModelExample {
 }
 
 @ObjectType('ModelVersion', { description: 'A published version. Never changed.' })
-export class ModelVersionType implements Omit<ModelVersion, 'modelId' | 'tenantId' | 'publishedBy'> {
+export class ModelVersionType implements Omit<ModelVersion, 'modelId' | 'tenantId' | 'publishedBy' | 'networks'> {
   @Field(() => ID, { description: 'Opaque id.' })
   id!: string;
 
@@ -126,6 +126,12 @@ export class ModelVersionType implements Omit<ModelVersion, 'modelId' | 'tenantI
 
   @Field(() => Float, { description: 'Size of its files in bytes.' })
   sizeBytes!: number;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Under which licence it was published; null where none was named, and for versions of before this was noted.',
+  })
+  licence!: string | null;
 
   @Field(() => [String], { description: "Names of its classes, in the model's order." })
   labels!: readonly string[];

@@ -1,6 +1,7 @@
 import { modelName, packageFileSchema, taskSchema, type BackEnd, type BackEndKind, type PackageFile, type Task } from '@weir/contracts';
 import { z } from 'zod';
 import { displayText, licenceText, paragraphText, tagText } from '../texts.ts';
+import type { ModelNetwork } from './model-network.ts';
 import type { ModelExample, ModelMetric } from './package-metadata.ts';
 
 /** A published version. Never changed. */
@@ -13,11 +14,15 @@ export interface ModelVersion {
   readonly digest: string;
   readonly sizeBytes: number;
   readonly task: Task;
+  /** Under which it was published; null where none was named, and for versions published before it was noted. */
+  readonly licence: string | null;
   readonly labels: readonly string[];
   readonly metrics: readonly ModelMetric[];
   readonly examples: readonly ModelExample[];
   /** What runs it. */
   readonly backend: BackEndKind;
+  /** The networks that it runs; empty where another server runs it, and for versions published before they were read. */
+  readonly networks: readonly ModelNetwork[];
   /** Id of the person or service that published it. */
   readonly publishedBy: string;
   readonly publishedAt: Date;

@@ -80,14 +80,21 @@ export function assertFilesForTask(task: Task, files: readonly Pick<PackageFile,
     new AppError('request.invalid', { field: 'input.files', message: `input.files: a model for ${task} needs ${what}.` });
   const section = SECTION_OF_TASK[task];
   if (section !== undefined && weir[section] === undefined) throw missing(`weir.json with the section ${section}`);
-  for (const path of [...networksOf(task, paths, weir), ...FILES_OF_TASK[task], ...filesNamedIn(weir)])
+  for (const path of [...networksOf(task, paths, weir).values(), ...FILES_OF_TASK[task], ...filesNamedIn(weir)])
     if (!paths.has(path)) throw missing(path);
 }
 
-/** The networks that the package must hold: those that `weir.json` names, else one at a usual place. */
-function networksOf(task: Task, paths: ReadonlySet<string>, weir: WeirFile): readonly string[] {
-  if (task === 'image-to-text' && weir.reading !== undefined) return [weir.reading.detector, weir.reading.recogniser];
-  return [weir.model ?? MODEL_FILES.find((path) => paths.has(path)) ?? MODEL_FILES[0]];
+/** What a network is there for: `model` where a package has one, `detector` and `recogniser` where it reads text in pictures. */
+export type NetworkRole = 'model' | 'detector' | 'recogniser';
+
+/** The networks that the package must hold, by role: those that `weir.json` names, else one at a usual place. */
+export function networksOf(task: Task, paths: ReadonlySet<string>, weir: WeirFile): ReadonlyMap<NetworkRole, string> {
+  if (task !== 'image-to-text' || weir.reading === undefined)
+    return new Map([['model', weir.model ?? MODEL_FILES.find((path) => paths.has(path)) ?? MODEL_FILES[0]]]);
+  return new Map([
+    ['detector', weir.reading.detector],
+    ['recogniser', weir.reading.recogniser],
+  ]);
 }
 
 /** What else `weir.json` names. Examples may lack: they are shown, not run. */

@@ -14,6 +14,7 @@ import { PlacementTrigger } from '../placements/placement-trigger.ts';
 import type { RegistryDatabase, RegistryTransaction } from '../registry-database.ts';
 import { TenantSlugs } from '../tenants/tenant-slugs.ts';
 import type { ModelVersion, NewModelVersion, PublishModelVersion } from './model-version.ts';
+import { NetworkReader } from './network-reader.ts';
 import { readPackageMetadata, type PackageMetadata } from './package-metadata.ts';
 import { assertServerDoes, remoteDigest, type PublishRemoteModelVersion } from './remote-version.ts';
 import { assertFilesForTask, assertPackagePaths, packageDigest } from './version-package.ts';
@@ -30,12 +31,10 @@ type Publication = Omit<PublishModelVersion, 'files'>;
 /** What a version is made of, whether workers run its files or another server runs it. */
 interface VersionContents extends Pick<
   NewModelVersion,
-  'digest' | 'files' | 'labels' | 'metrics' | 'examples' | 'runs' | 'accelerator' | 'memoryBytes'
+  'digest' | 'files' | 'labels' | 'metrics' | 'examples' | 'networks' | 'runs' | 'accelerator' | 'memoryBytes'
 > {
   /** What its package says of it; empty where there is none. */
   readonly weir: PackageMetadata['weir'];
-  /** @throws request.invalid when it cannot do the task */
-  readonly assertDoes: (task: Task) => void;
 }
 
 /** Versions of models: published once, never changed. */
@@ -44,6 +43,7 @@ export class VersionsService {
   readonly #database: RegistryDatabase;
   readonly #outbox: Outbox;
   readonly #artifacts: ArtifactStore;
+  readonly #networks: NetworkReader;
   readonly #slugs: TenantSlugs;
   readonly #placements: PlacementTrigger;
   readonly #clock: Clock;
@@ -53,6 +53,7 @@ export class VersionsService {
     @Inject(Database) database: RegistryDatabase,
     @Inject(Outbox) outbox: Outbox,
     @Inject(ArtifactStore) artifacts: ArtifactStore,
+    @Inject(NetworkReader) networks: NetworkReader,
     @Inject(TenantSlugs) slugs: TenantSlugs,
     @Inject(PlacementTrigger) placements: PlacementTrigger,
     @Inject(CLOCK) clock: Clock,
@@ -61,6 +62,7 @@ export class VersionsService {
     this.#database = database;
     this.#outbox = outbox;
     this.#artifacts = artifacts;
+    this.#networks = networks;
     this.#slugs = slugs;
     this.#placements = placements;
     this.#clock = clock;
@@ -80,6 +82,7 @@ export class VersionsService {
    *
    * @throws access.forbidden     the name or the visibility is not the principal's to choose
    * @throws request.invalid      with the field: a path, a size, a file that the task needs, a file of the package that is not valid
+   * @throws model.package_invalid with the field: a network that cannot be read, or must not be loaded
    * @throws artifact.not_found   with the field: the file was not uploaded by the principal's tenant
    * @throws model.version_exists the version exists with other files
    * @throws model.name_taken     another tenant has the name
@@ -91,14 +94,16 @@ export class VersionsService {
     await this.#database.transaction(principal.tenantId, (tx) => assertUploaded(tx, principal.tenantId, input));
     const metadata = await readPackageMetadata(input.files, (sha256, maxBytes) => this.#artifacts.readSmall(sha256, maxBytes));
     const { weir } = metadata;
+    const task = taskOf(input, weir);
+    assertFilesForTask(task, input.files, weir);
     return this.#publish(principal, input, {
       ...metadata,
       digest: packageDigest(input.files),
       files: input.files,
+      networks: await this.#networks.read(task, input.files, weir),
       runs: { kind: 'onnxruntime' },
       accelerator: weir.runtime?.accelerator ?? null,
       memoryBytes: weir.runtime?.memoryBytes ?? null,
-      assertDoes: (task) => assertFilesForTask(task, input.files, weir),
     });
   }
 
@@ -114,9 +119,11 @@ export class VersionsService {
   async publishRemote(principal: Principal, input: PublishRemoteModelVersion): Promise<PublishedVersion> {
     authorise(principal, 'operator');
     this.#assertMayPublish(principal, input);
+    assertServerDoes(input.task, input.backend);
     return this.#publish(principal, input, {
       digest: remoteDigest(input),
       files: [],
+      networks: [],
       labels: input.labels ?? [],
       metrics: [],
       examples: [],
@@ -124,7 +131,6 @@ export class VersionsService {
       accelerator: null,
       memoryBytes: null,
       weir: {},
-      assertDoes: (task) => assertServerDoes(task, input.backend),
     });
   }
 
@@ -167,7 +173,7 @@ export class VersionsService {
     tx: RegistryTransaction,
     principal: Principal,
     input: Publication,
-    { weir, assertDoes, ...contents }: VersionContents,
+    { weir, ...contents }: VersionContents,
   ): Promise<PublishedVersion> {
     await lockModelName(tx, input.name);
     const known = await findModel(tx, input.name);
@@ -178,7 +184,6 @@ export class VersionsService {
       return { model: known, version: existing };
     }
     const model = this.#describe(principal, input, weir, known);
-    assertDoes(model.task);
     const version: NewModelVersion = {
       ...contents,
       id: this.#ids.next(),
@@ -187,6 +192,7 @@ export class VersionsService {
       version: input.version,
       sizeBytes: contents.files.reduce((sum, file) => sum + file.sizeBytes, 0),
       task: model.task,
+      licence: model.licence,
       publishedBy: principal.id,
       publishedAt: model.updatedAt,
     };
@@ -202,12 +208,7 @@ export class VersionsService {
 
   /** The model as the version says it: what the caller wrote, else what the package says. */
   #describe(principal: Principal, input: Publication, weir: PackageMetadata['weir'], known: Model | null): Model {
-    const task = input.task ?? weir.task;
-    if (task === undefined)
-      throw new AppError('request.invalid', {
-        field: 'input.task',
-        message: 'input.task: is needed when the package has no weir.json that names one.',
-      });
+    const task = taskOf(input, weir);
     if (known !== null && known.task !== task)
       throw new AppError('request.invalid', {
         field: 'input.task',
@@ -228,6 +229,16 @@ export class VersionsService {
       updatedAt: now,
     };
   }
+}
+
+/** What the model does: as the caller says, else as the package says. @throws request.invalid when neither says it */
+function taskOf(input: Pick<Publication, 'task'>, weir: PackageMetadata['weir']): Task {
+  const task = input.task ?? weir.task;
+  if (task !== undefined) return task;
+  throw new AppError('request.invalid', {
+    field: 'input.task',
+    message: 'input.task: is needed when the package has no weir.json that names one.',
+  });
 }
 
 async function assertUploaded(tx: RegistryTransaction, tenantId: string, { files }: PublishModelVersion): Promise<void> {

@@ -10,16 +10,18 @@ import {
 import type { PageRequest } from '@weir/platform/graphql';
 import { z } from 'zod';
 import type { RegistryTransaction } from '../registry-database.ts';
+import { networksSchema } from './model-network.ts';
 import type { ModelVersion, NewModelVersion } from './model-version.ts';
 import { exampleRecordSchema, type ModelExample, type ModelMetric } from './package-metadata.ts';
 
 /** A version as the database has it. */
-export type ModelVersionRow = Omit<ModelVersion, 'sizeBytes' | 'task' | 'metrics' | 'examples' | 'backend'> & {
+export type ModelVersionRow = Omit<ModelVersion, 'sizeBytes' | 'task' | 'metrics' | 'examples' | 'backend' | 'networks'> & {
   readonly sizeBytes: bigint;
   readonly task: string;
   readonly backend: string;
   readonly metrics: unknown;
   readonly examples: unknown;
+  readonly networks: unknown;
 };
 
 const metricsSchema: z.ZodType<ModelMetric[]> = z.array(
@@ -47,13 +49,14 @@ const examplesSchema: z.ZodType<ModelExample[], unknown> = z.array(
 );
 
 export function toModelVersion(row: ModelVersionRow): ModelVersion {
-  const { id, modelId, tenantId, version, digest, labels, publishedBy, publishedAt } = row;
+  const { id, modelId, tenantId, version, digest, licence, labels, publishedBy, publishedAt } = row;
   return {
     id,
     modelId,
     tenantId,
     version,
     digest,
+    licence,
     labels,
     publishedBy,
     publishedAt,
@@ -62,6 +65,7 @@ export function toModelVersion(row: ModelVersionRow): ModelVersion {
     metrics: metricsSchema.parse(row.metrics),
     examples: examplesSchema.parse(row.examples),
     backend: backEndKindSchema.parse(row.backend),
+    networks: networksSchema.parse(row.networks),
   };
 }
 
@@ -106,7 +110,7 @@ export async function listVersions(tx: RegistryTransaction, modelId: string, pag
 }
 
 export async function insertVersion(tx: RegistryTransaction, version: NewModelVersion): Promise<void> {
-  const { files, sizeBytes, memoryBytes, labels, metrics, examples, runs, ...rest } = version;
+  const { files, sizeBytes, memoryBytes, labels, metrics, examples, networks, runs, ...rest } = version;
   await tx.modelVersionRow.create({
     data: {
       ...rest,
@@ -116,6 +120,7 @@ export async function insertVersion(tx: RegistryTransaction, version: NewModelVe
       labels: [...labels],
       metrics: metrics.map((metric) => ({ ...metric })),
       examples: examples.map((example) => ({ ...example })),
+      networks: networks.map((network) => ({ ...network })),
     },
   });
   await tx.versionFileRow.createMany({

@@ -1,0 +1,3 @@
+-- AlterTable
+ALTER TABLE "model_versions" ADD COLUMN     "licence" TEXT,
+ADD COLUMN     "networks" JSONB NOT NULL DEFAULT '[]';
