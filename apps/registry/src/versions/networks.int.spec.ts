@@ -32,14 +32,13 @@ interface SeenVersion {
   readonly networks: readonly { readonly weightBytes: number }[];
 }
 
-async function seen(
-  principal: typeof acme,
-  name: string,
-): Promise<(SeenVersion & { readonly versions: { readonly nodes: SeenVersion[] } }) | null> {
+interface SeenModel extends SeenVersion {
+  readonly versions: { readonly nodes: readonly SeenVersion[] };
+}
+
+async function seen(principal: typeof acme, name: string): Promise<SeenModel | null> {
   const query = `query ($name: String!) { model(name: $name) { ${FIELDS} versions { nodes { ${FIELDS} } } } }`;
-  const answer = await registry.graphql<{ model: Record<string, unknown> & { versions: { nodes: unknown[] } } }>(principal, query, {
-    name,
-  });
+  const answer = await registry.graphql<{ model: SeenModel | null }>(principal, query, { name });
   expect(answer.errors).toBeUndefined();
   return answer.data?.model ?? null;
 }
