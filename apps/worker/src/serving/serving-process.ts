@@ -2,14 +2,15 @@ import { InternalTokenVerifier } from '@weir/access';
 import { AppError, toAppError } from '@weir/kernel';
 import { createLogger, createMetrics, startTracing, type Logger, type Registry, type Tracing } from '@weir/platform/telemetry';
 import type { AddressInfo } from 'node:net';
+import type { Edge } from '../open-inference/edge.ts';
+import { ServingMetrics } from '../statistics/serving-metrics.ts';
+import { VersionStatistics } from '../statistics/version-statistics.ts';
 import { ALIVE_INTERVAL_MS, type FromServing, type PlacedVersion, type ServingSettings, type ToServing } from './control-messages.ts';
-import { servingEdge, type ServingEdge } from './open-inference/serving-edge.ts';
+import { servingEdge } from './open-inference/serving-edge.ts';
 import { RunSlots } from './runtime/run-slots.ts';
-import { ServingMetrics } from './serving-metrics.ts';
 import { FlightRecord } from './versions/flight-record.ts';
 import { ServedVersion } from './versions/served-version.ts';
 import { ServedVersions, type ServedEntry } from './versions/served-versions.ts';
-import { VersionStatistics } from './versions/version-statistics.ts';
 
 /** Longest text of an error that travels to the supervisor. */
 const MAX_MESSAGE_LENGTH = 500;
@@ -25,7 +26,7 @@ export class ServingProcess {
   readonly #flights: FlightRecord;
   readonly #slots: RunSlots;
   readonly #versions = new ServedVersions();
-  readonly #edge: ServingEdge;
+  readonly #edge: Edge;
   readonly #controls = new Map<string, PromiseWithResolvers<void>>();
   #alive: NodeJS.Timeout | undefined;
 

@@ -1,6 +1,6 @@
 import { AppError } from '@weir/kernel';
 import type { ServedVersion } from './served-version.ts';
-import type { VersionStatistics } from './version-statistics.ts';
+import type { VersionStatistics } from '../../statistics/version-statistics.ts';
 
 /** A version that calls are taken for. */
 export interface ServedEntry {

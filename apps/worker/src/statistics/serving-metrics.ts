@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, LATENCY_BUCKETS_SECONDS, type Registry } from '@weir/platform/telemetry';
-import type { RejectionReason } from './runtime/network.ts';
+import type { RejectionReason } from '../serving/runtime/network.ts';
 
 const BATCH_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 

@@ -1,5 +1,5 @@
-import type { NetworkObserver, RejectionReason } from '../runtime/network.ts';
-import type { ServingMetrics, VersionSeries } from '../serving-metrics.ts';
+import type { NetworkObserver, RejectionReason } from '../serving/runtime/network.ts';
+import type { ServingMetrics, VersionSeries } from './serving-metrics.ts';
 
 /** A count and the time that went with it, as Triton's statistics extension has them. */
 export interface DurationStatistic {

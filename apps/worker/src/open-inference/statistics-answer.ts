@@ -1,12 +1,12 @@
-import type { ServedEntry } from '../versions/served-versions.ts';
+import type { VersionStatistics } from '../statistics/version-statistics.ts';
 
 /** Statistics of a version in the form of Triton's extension; times in nanoseconds. */
-export function statisticsOf(name: string, { served, statistics }: ServedEntry): Record<string, unknown> {
+export function statisticsOf(name: string, version: string, statistics: VersionStatistics): Record<string, unknown> {
   const report = statistics.report();
   const none = { count: 0, ns: 0 };
   return {
     name,
-    version: served.placed.version,
+    version,
     last_inference: report.lastInferenceMs,
     inference_count: report.inferenceCount,
     execution_count: report.executionCount,

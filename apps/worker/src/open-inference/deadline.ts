@@ -1,17 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import { AppError } from '@weir/kernel';
-
-const WHOLE_NUMBER = /^\d{1,9}$/;
+import { timeoutMsOf as callerTimeoutMsOf } from '@weir/open-inference';
 
 /** How long a caller waits: what its header says, at most `longestMs`; without one `defaultMs`. */
 export function timeoutMsOf(header: string | string[] | undefined, defaultMs: number, longestMs: number): number {
-  if (header === undefined) return Math.min(defaultMs, longestMs);
-  if (typeof header !== 'string' || !WHOLE_NUMBER.test(header) || Number(header) < 1)
-    throw new AppError('request.invalid', {
-      field: 'x-weir-timeout-ms',
-      message: 'The header x-weir-timeout-ms must be a whole number of milliseconds of at least 1.',
-    });
-  return Math.min(Number(header), longestMs);
+  return Math.min(callerTimeoutMsOf(header) ?? defaultMs, longestMs);
 }
 
 /** Runs `work` with a signal that is aborted when the time is up (`request.timeout`) or the caller has gone (`request.cancelled`). */

@@ -1,0 +1,181 @@
+import type { InternalTokenVerifier } from '@weir/access';
+import { AppError } from '@weir/kernel';
+import {
+  MODEL_NAME_HEADER,
+  PRIORITY_HEADER,
+  priorityOf,
+  TIMEOUT_HEADER,
+  unpacked,
+  USAGE_HEADER,
+  usageHeader,
+  type EncodedMessage,
+  type InferenceUsage,
+  type MessageHeaders,
+  type ModelMetadata,
+  type Priority,
+} from '@weir/open-inference';
+import { hangUpWhenAnswered } from '@weir/platform/fastify';
+import { inSpan, type Logger } from '@weir/platform/telemetry';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { VersionStatistics } from '../statistics/version-statistics.ts';
+import { timeoutMsOf, withDeadline } from './deadline.ts';
+import { answerError } from './error-answer.ts';
+import { assertOperator, guard } from './guard.ts';
+import { statisticsOf } from './statistics-answer.ts';
+
+/** What may be needed to load or unload when an operator asks. */
+const CONTROL_TIMEOUT_MS = 120_000;
+/** JSON alone, and JSON with binary tensors behind it. */
+const CONTENT_TYPES = ['application/json', 'application/octet-stream'];
+const EXTENSIONS = ['binary_tensor_data', 'model_repository', 'sequence', 'statistics'];
+
+/** A call as an edge took it in. */
+export interface EdgeCall {
+  /** Without its compression. */
+  readonly body: Buffer;
+  readonly headers: MessageHeaders;
+  /** Name of the model in the answer. */
+  readonly modelName: string;
+  readonly priority: Priority;
+  /** Aborted when the time is up or the caller has gone. */
+  readonly signal: AbortSignal;
+}
+
+export interface EdgeAnswer {
+  readonly message: EncodedMessage;
+  readonly usage: InferenceUsage;
+}
+
+/** A version that stands behind an edge. */
+export interface EdgeVersion {
+  /** By the registry's id. */
+  readonly modelId: string;
+  readonly version: string;
+  readonly statistics: VersionStatistics;
+  /** Null when it can be called at once, else why not. */
+  readonly unavailable: string | null;
+  /** @param name as the caller names the model */
+  metadata(name: string, signal: AbortSignal): Promise<ModelMetadata>;
+  /** @throws model.not_ready when no call of it is taken */
+  assertReady(): void;
+  infer(call: EdgeCall): Promise<EdgeAnswer>;
+  /** Does what an operator asks. */
+  control(what: 'load' | 'unload', signal: AbortSignal): Promise<void>;
+}
+
+export interface EdgeVersions {
+  /**
+   * @param version without it the one that was placed last
+   * @throws model.not_found
+   */
+  get(modelId: string, version?: string): EdgeVersion;
+  all(): readonly EdgeVersion[];
+}
+
+export interface EdgeOptions {
+  readonly bodyLimitBytes: number;
+  /** How long a call that says nothing waits for its answer. */
+  readonly defaultTimeoutMs: number;
+  /** Longest that a call may wait, whatever it says. */
+  readonly longestTimeoutMs: number;
+  readonly versions: EdgeVersions;
+  readonly verifier: InternalTokenVerifier;
+  readonly logger: Logger;
+}
+
+/** An edge, before and while it listens. */
+export interface Edge {
+  readonly app: FastifyInstance;
+  /** Refuses what is new, and resolves when what is under way is answered. */
+  close(): Promise<void>;
+}
+
+interface ModelParams {
+  readonly model: string;
+  readonly version?: string;
+}
+
+type ModelRequest = FastifyRequest<{ Params: ModelParams }>;
+
+/** The Open Inference Protocol v2 over HTTP, with the binary extension. Models are named by the registry's model id. */
+export function openInferenceEdge(options: EdgeOptions): Edge {
+  const { bodyLimitBytes, defaultTimeoutMs, verifier, logger, versions } = options;
+  const app = fastify({
+    bodyLimit: bodyLimitBytes,
+    forceCloseConnections: 'idle',
+    requestTimeout: 60_000,
+    keepAliveTimeout: 72_000,
+    routerOptions: { maxParamLength: 200 },
+  });
+  const hangUp = hangUpWhenAnswered(app);
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser([...CONTENT_TYPES], { parseAs: 'buffer' }, (_, body, done) => done(null, body));
+  app.setErrorHandler((error, _, reply) => answerError(reply, error, logger));
+  app.setNotFoundHandler((_, reply) => answerError(reply, new AppError('request.not_found'), logger));
+
+  app.get('/v2/health/live', async () => ({ live: true }));
+  app.get('/v2/health/ready', async () => ({ ready: true }));
+  app.register(async (scope) => {
+    scope.addHook('onRequest', (request, reply, done) => guard(verifier, request, reply, done));
+    scope.get('/v2', async () => ({ name: 'weir-worker', version: '2', extensions: EXTENSIONS }));
+    for (const path of ['/v2/models/:model', '/v2/models/:model/versions/:version']) {
+      const find = ({ params }: ModelRequest): EdgeVersion => versions.get(params.model, params.version);
+      scope.get(path, (request: ModelRequest) => find(request).metadata(request.params.model, AbortSignal.timeout(defaultTimeoutMs)));
+      scope.get(`${path}/ready`, async (request: ModelRequest) => {
+        find(request).assertReady();
+        return { name: request.params.model, ready: true };
+      });
+      scope.get(`${path}/stats`, async (request: ModelRequest) => {
+        assertOperator(request);
+        const { version, statistics } = find(request);
+        return { model_stats: [statisticsOf(request.params.model, version, statistics)] };
+      });
+      scope.post(`${path}/infer`, (request: ModelRequest, reply) => answer(options, request, reply));
+    }
+    scope.post('/v2/repository/index', async (request) => {
+      assertOperator(request);
+      return versions.all().map(({ modelId, version, unavailable }) => ({
+        name: modelId,
+        version,
+        state: unavailable === null ? 'READY' : 'UNAVAILABLE',
+        reason: unavailable ?? '',
+      }));
+    });
+    for (const what of ['load', 'unload'] as const) {
+      scope.post(`/v2/repository/models/:model/${what}`, async (request: ModelRequest, reply) => {
+        assertOperator(request);
+        await versions.get(request.params.model).control(what, AbortSignal.timeout(CONTROL_TIMEOUT_MS));
+        return reply.status(200).send({});
+      });
+    }
+  });
+  return { app, close: () => hangUp(() => app.close()) };
+}
+
+function answer(options: EdgeOptions, request: ModelRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const { traceparent } = request.headers;
+  return inSpan('infer', { traceparent: typeof traceparent === 'string' ? traceparent : undefined }, () =>
+    answerCall(options, request, reply),
+  );
+}
+
+async function answerCall(options: EdgeOptions, { params, headers, body }: ModelRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const startedAtMs = performance.now() - reply.elapsedTime;
+  const version = options.versions.get(params.model, params.version);
+  let isOk = false;
+  try {
+    const timeoutMs = timeoutMsOf(headers[TIMEOUT_HEADER], options.defaultTimeoutMs, options.longestTimeoutMs);
+    const priority = priorityOf(headers[PRIORITY_HEADER]) ?? 'interactive';
+    if (!Buffer.isBuffer(body)) throw new AppError('request.malformed', { message: 'The request has no body.' });
+    const plain = await unpacked(body, headers['content-encoding'], options.bodyLimitBytes);
+    const publicName = headers[MODEL_NAME_HEADER];
+    const modelName = typeof publicName === 'string' ? publicName : params.model;
+    const { message, usage } = await withDeadline(reply.raw, timeoutMs, (signal) =>
+      version.infer({ body: plain, headers, modelName, priority, signal }),
+    );
+    isOk = true;
+    return reply.headers({ ...message.headers, [USAGE_HEADER]: usageHeader(usage) }).send(message.body);
+  } finally {
+    version.statistics.answered((performance.now() - startedAtMs) / 1000, isOk);
+  }
+}
