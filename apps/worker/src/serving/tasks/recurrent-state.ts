@@ -1,7 +1,8 @@
 import type { WeirFile } from '@weir/contracts';
-import { elementCount, type Tensor, type TensorData } from '@weir/open-inference';
+import { AppError } from '@weir/kernel';
+import { elementCount, formatShape, type Tensor, type TensorData } from '@weir/open-inference';
 import type { OnnxTensor } from '../runtime/messages.ts';
-import { toOnnx } from './signature.ts';
+import { describeTensor, toOnnx, type Signature, type SignatureTensor } from './signature.ts';
 import type { SequenceState, TaskCall } from './task.ts';
 
 /** A state of a recurrent network: the input that takes it, and the output that gives the next one. */
@@ -10,6 +11,26 @@ export type RecurrentState = NonNullable<WeirFile['state']>[number];
 /** The states that the package says its network has. */
 export function statesOf({ version }: Pick<TaskCall, 'version'>): readonly RecurrentState[] {
   return version.modelPackage.weir.state ?? [];
+}
+
+/**
+ * Has the network the states that its package speaks of?
+ *
+ * @throws model.package_invalid naming the state that it does not have
+ */
+export function assertStatesFit(states: readonly RecurrentState[], { inputs, outputs }: Signature): void {
+  for (const { input, output, datatype, shape } of states) {
+    const fits = (tensor: SignatureTensor | undefined): boolean =>
+      tensor?.datatype === datatype &&
+      (tensor.dims.length === 0 || tensor.dims.length === shape.length) &&
+      tensor.dims.every((size, axis) => typeof size !== 'number' || shape[axis] === -1 || shape[axis] === size);
+    if (fits(inputs.find(({ name }) => name === input)) && fits(outputs.find(({ name }) => name === output))) continue;
+    const wanted = `${datatype} ${formatShape(shape)}`;
+    throw new AppError('model.package_invalid', {
+      field: 'weir.json',
+      message: `weir.json of the package speaks of a state ${wanted} from the output ${JSON.stringify(output)} to the input ${JSON.stringify(input)}; the model has ${[...inputs, ...outputs].map(describeTensor).join(', ')}.`,
+    });
+  }
 }
 
 /**

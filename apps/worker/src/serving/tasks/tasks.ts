@@ -1,5 +1,5 @@
 import type { Task } from '@weir/contracts';
-import type { ModelPackage } from '../model-package/model-package.ts';
+import { MODEL, type ModelPackage } from '../model-package/model-package.ts';
 import type { LoadedSignature } from '../runtime/messages.ts';
 import { imageClassification } from './image-classification.ts';
 import { imageGeneration } from './image-generation/image-generation.ts';
@@ -7,13 +7,15 @@ import { imageToText } from './image-to-text/image-to-text.ts';
 import { objectDetection } from './object-detection/object-detection.ts';
 import { featureExtraction } from './feature-extraction.ts';
 import { recommendation } from './recommendation.ts';
-import { signatureOf } from './signature.ts';
+import { assertStatesFit } from './recurrent-state.ts';
+import { signatureOf, signatureOfRole } from './signature.ts';
 import { tabularClassification } from './tabular-classification.ts';
 import { tabularRegression } from './tabular-regression.ts';
 import type { TaskDefinition } from './task-definition.ts';
 import type { TaskVersion } from './task.ts';
 import { textClassification } from './text-classification.ts';
 import { tokenClassification } from './token-classification.ts';
+import { voiceActivityDetection } from './voice-activity-detection/voice-activity-detection.ts';
 
 /** What a worker can do beside raw tensors. */
 const TASKS: Readonly<Partial<Record<Task, TaskDefinition>>> = {
@@ -27,6 +29,7 @@ const TASKS: Readonly<Partial<Record<Task, TaskDefinition>>> = {
   'tabular-classification': tabularClassification,
   'tabular-regression': tabularRegression,
   recommendation,
+  'voice-activity-detection': voiceActivityDetection,
 };
 
 /**
@@ -37,6 +40,8 @@ const TASKS: Readonly<Partial<Record<Task, TaskDefinition>>> = {
  */
 export async function prepareVersion(modelPackage: ModelPackage, loaded: ReadonlyMap<string, LoadedSignature>): Promise<TaskVersion> {
   const signatures = new Map([...loaded].map(([role, signature]) => [role, signatureOf(signature)]));
+  const { state = [] } = modelPackage.weir;
+  if (state.length > 0) assertStatesFit(state, signatureOfRole(signatures, MODEL));
   const task = TASKS[modelPackage.task];
   task?.assertFits(modelPackage, signatures);
   return { modelPackage, signatures, prepared: (await task?.prepare(modelPackage, signatures)) ?? null };

@@ -1,6 +1,6 @@
-import { AppError } from '@weir/kernel';
 import type { BytesElement } from '@weir/open-inference';
 import pMap from 'p-map';
+import { assertBase64 } from '../binary-items.ts';
 import { itemsOf, processedInput } from '../processed-input.ts';
 import type { TaskCall } from '../task.ts';
 import { Turns } from '../turns.ts';
@@ -17,13 +17,7 @@ export function forEachPicture<R>(
   atOnce: number,
   work: (file: PictureFile, turns: Turns) => Promise<R>,
 ): Promise<readonly R[]> {
-  const [input] = call.request.inputs;
-  const contentType = input?.parameters?.['content_type'];
-  if (contentType !== undefined && contentType !== 'base64')
-    throw new AppError('model.input_invalid', {
-      field: 'inputs[0].parameters.content_type',
-      message: 'input "image": content_type must be "base64"',
-    });
+  assertBase64(call);
   const items: readonly BytesElement[] = itemsOf(processedInput(call), call.limits.maxItems);
   const turns = new Turns(call.signal);
   return pMap(items, async (item, index) => work(await pictureFile(item, index, turns), turns), {

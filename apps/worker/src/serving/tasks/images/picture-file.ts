@@ -1,9 +1,10 @@
 import { AppError } from '@weir/kernel';
 import type { BytesElement } from '@weir/open-inference';
 import sharp, { type Sharp } from 'sharp';
+import { bytesOfItem } from '../binary-items.ts';
 import { itemField } from '../processed-input.ts';
 import type { TaskCall } from '../task.ts';
-import { Turns } from '../turns.ts';
+import type { Turns } from '../turns.ts';
 import { isAnimatedPng, withoutPngText } from './png-chunks.ts';
 
 // Foreign bytes meet only the three decoders that are offered; and one call does not take every core.
@@ -11,9 +12,6 @@ sharp.block({ operation: ['VipsForeignLoad'] });
 sharp.unblock({ operation: ['VipsForeignLoadPngBuffer', 'VipsForeignLoadJpegBuffer', 'VipsForeignLoadWebpBuffer'] });
 sharp.concurrency(1);
 sharp.cache(false);
-
-/** Characters of base64 that are decoded at once: a millisecond's work. A multiple of 4. */
-const BASE64_PIECE = 1_048_576;
 
 /** A picture of a request, and what is said about it when it cannot be used. */
 export interface PictureFile {
@@ -34,8 +32,8 @@ export function pictureError(index: number, problem: string, cause?: unknown): A
  * @throws model.image_invalid when it is not base64, not a PNG, JPEG or WebP file, or an animated one
  */
 export async function pictureFile(item: BytesElement, index: number, turns: Turns): Promise<PictureFile> {
-  const bytes =
-    typeof item === 'string' ? await fromBase64(item, index, turns) : Buffer.from(item.buffer, item.byteOffset, item.byteLength);
+  const bytes = await bytesOfItem(item, turns);
+  if (bytes === null) throw pictureError(index, 'is not base64.');
   const format = pictureFormat(bytes);
   if (format === null) throw pictureError(index, 'is not a PNG, JPEG or WebP file.');
   if (format !== 'png') return { bytes, index };
@@ -50,19 +48,6 @@ export function pictureFormat(bytes: Buffer): 'png' | 'jpeg' | 'webp' | null {
   if (starts('\xff\xd8\xff')) return 'jpeg';
   if (starts('RIFF') && starts('WEBP', 8)) return 'webp';
   return null;
-}
-
-async function fromBase64(text: string, index: number, turns: Turns): Promise<Buffer> {
-  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
-  const bytes = Buffer.allocUnsafe(Math.floor(((text.length - padding) * 3) / 4));
-  let written = 0;
-  for (let at = 0; at < text.length; at += BASE64_PIECE) {
-    if (turns.isOver) await turns.next();
-    written += bytes.write(text.slice(at, at + BASE64_PIECE), written, 'base64');
-  }
-  // The decoder passes over what is no base64: then fewer bytes come out than the length promised.
-  if (text === '' || text.length % 4 === 1 || written !== bytes.length) throw pictureError(index, 'is not base64.');
-  return bytes;
 }
 
 function animated(index: number): AppError {
