@@ -177,5 +177,25 @@ export const weirFileSchema = z.looseObject({
 });
 export type WeirFile = z.infer<typeof weirFileSchema>;
 
-/** Where the network itself may stand, when `weir.json` does not say: the first of these that the package has. */
-export const MODEL_FILES = ['onnx/model.onnx', 'model.onnx', 'onnx/model_quantized.onnx', 'onnx/model_fp16.onnx'] as const;
+/**
+ * Where the network itself may stand, when `weir.json` does not say: the first of these that the package has. Whole precision first,
+ * then what loses least of it.
+ */
+export const MODEL_FILES = [
+  'onnx/model.onnx',
+  'model.onnx',
+  'onnx/model_quantized.onnx',
+  'onnx/model_fp16.onnx',
+  'onnx/model_int8.onnx',
+  'onnx/model_uint8.onnx',
+  'onnx/model_q4.onnx',
+  'onnx/model_q4f16.onnx',
+  'onnx/model_bnb4.onnx',
+] as const;
+
+/** The network of a package that does not name it: one of `MODEL_FILES`, else the only one that there is; null when neither tells. */
+export function defaultModelFile(paths: Iterable<string>): string | null {
+  const networks = new Set([...paths].filter((path) => path.endsWith('.onnx')));
+  const [only] = networks;
+  return MODEL_FILES.find((path) => networks.has(path)) ?? (networks.size === 1 ? (only ?? null) : null);
+}

@@ -114,7 +114,74 @@ describe('a package in Hugging Face layout', () => {
     expect(text).toMatchObject({ maxTokens, padTokenId: 7 });
   });
 
+  it.each([
+    [['onnx/model_q4.onnx', 'onnx/model_quantized.onnx', 'onnx/model.onnx', 'model.onnx'], 'onnx/model.onnx'],
+    [['onnx/model_q4f16.onnx', 'onnx/model_quantized.onnx', 'onnx/model_uint8.onnx'], 'onnx/model_quantized.onnx'],
+    [['onnx/model_bnb4.onnx'], 'onnx/model_bnb4.onnx'],
+    [['net/iris.onnx', 'iris.csv'], 'net/iris.onnx'],
+  ])('with the files %j runs %s', async (paths, expected) => {
+    const { networks } = await read('tensors', Object.fromEntries(paths.map((path) => [path, ''])));
+    expect([...networks]).toEqual([['model', { file: join(directory, expected), padding: null }]]);
+  });
+
+  it('that reads text is padded at the end, where the mask is 0, with the token that stands for nothing', async () => {
+    const padding = async (task: Task) =>
+      (await read(task, { ...network, 'tokenizer.json': {}, 'config.json': { pad_token_id: 7 } })).networks.get('model')?.padding;
+    expect(await padding('token-classification')).toEqual({
+      inputs: new Map([
+        ['input_ids', { axis: 1, fill: 7 }],
+        ['attention_mask', { axis: 1, fill: 0 }],
+        ['token_type_ids', { axis: 1, fill: 0 }],
+        ['position_ids', { axis: 1, fill: 0 }],
+      ]),
+      outputs: { rank: 3, axis: 1 },
+    });
+    expect((await padding('text-classification'))?.outputs).toBeNull();
+  });
+
+  it.each<[string, Record<string, unknown>, number]>([
+    ['config.json', { 'config.json': { pad_token_id: 1 } }, 1],
+    ['the name in tokenizer_config.json', { 'tokenizer_config.json': { pad_token: '<pad>' } }, 3],
+    ['the name in special_tokens_map.json', { 'special_tokens_map.json': { pad_token: { content: '<pad>' } } }, 3],
+    ['the usual name', {}, 5],
+  ])('pads with the token that %s says', async (_, files, padTokenId) => {
+    const added_tokens = [
+      { id: 3, content: '<pad>' },
+      { id: 5, content: '[PAD]' },
+    ];
+    const { text } = await read('text-classification', { ...network, 'tokenizer.json': { added_tokens }, ...files });
+    expect(text?.padTokenId).toBe(padTokenId);
+  });
+
+  it('from sentence-transformers reads no more tokens than it was made for', async () => {
+    const files = {
+      ...network,
+      'tokenizer.json': {},
+      'sentence_bert_config.json': { max_seq_length: 256 },
+      'config.json': { max_position_embeddings: 512 },
+    };
+    expect((await read('feature-extraction', files)).text?.maxTokens).toBe(256);
+  });
+
+  it('that counts positions from the padding token on, as RoBERTa does, reads two tokens fewer', async () => {
+    const config = { model_type: 'xlm-roberta', max_position_embeddings: 514, pad_token_id: 1 };
+    expect((await read('feature-extraction', { ...network, 'tokenizer.json': {}, 'config.json': config })).text?.maxTokens).toBe(512);
+  });
+
+  it('of two networks has both, by their roles', async () => {
+    const reading = { detector: 'det.onnx', recogniser: 'rec.onnx', characters: 'keys.txt' };
+    const { networks } = await read('image-to-text', { 'weir.json': { reading }, 'det.onnx': '', 'rec.onnx': '', 'keys.txt': 'a' });
+    expect([...networks].map(([role, { file }]) => [role, file])).toEqual([
+      ['detector', join(directory, 'det.onnx')],
+      ['recogniser', join(directory, 'rec.onnx')],
+    ]);
+  });
+
   it.each<[Task, Record<string, unknown>, string]>([
+    ['tensors', { 'a.onnx': '', 'b.onnx': '' }, 'must say in "model" which of a.onnx, b.onnx is to be run'],
+    ['tensors', { 'README.md': '' }, 'onnx/model.onnx of the package is missing'],
+    ['tensors', { ...network, 'weir.json': '{' }, 'weir.json of the package is not JSON'],
+    ['image-to-text', network, 'needs the section "reading"'],
     ['image-classification', network, 'preprocessor_config.json of the package is missing'],
     ['text-classification', { ...network, 'tokenizer_config.json': {} }, 'tokenizer.json of the package is missing'],
     ['tensors', { ...network, 'weir.json': { model: 'net.onnx' } }, 'net.onnx of the package is missing'],

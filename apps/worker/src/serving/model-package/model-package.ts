@@ -1,4 +1,4 @@
-import { MODEL_FILES, weirFileSchema, type PackageFile, type Task, type WeirFile } from '@weir/contracts';
+import { defaultModelFile, MODEL_FILES, weirFileSchema, type PackageFile, type Task, type WeirFile } from '@weir/contracts';
 import { readImagePreparation, type ImagePreparation } from './image-preparation.ts';
 import { labelsOf, readModelConfig } from './model-config.ts';
 import type { NetworkSpec, PaddingRule } from './network.ts';
@@ -66,14 +66,13 @@ function networksOf(files: PackageFiles, weir: WeirFile, task: Task, padding: Pa
   return new Map([[MODEL, { file: pathOf(files, weir.model ?? modelFileOf(files)), padding }]]);
 }
 
-/** The network where `weir.json` does not name it: the usual files, else the only one that there is. */
+/** The network where `weir.json` does not name it. */
 function modelFileOf({ files }: PackageFiles): string {
-  const usual = MODEL_FILES.find((path) => files.has(path));
-  if (usual !== undefined) return usual;
-  const [only, ...others] = [...files.keys()].filter((path) => path.endsWith('.onnx'));
-  if (only === undefined) throw invalidFile(MODEL_FILES[0], 'is missing');
-  if (others.length > 0) throw invalidFile('weir.json', `must say in "model" which of ${[only, ...others].sort().join(', ')} is to be run`);
-  return only;
+  const file = defaultModelFile(files.keys());
+  if (file !== null) return file;
+  const networks = [...files.keys()].filter((path) => path.endsWith('.onnx'));
+  if (networks.length === 0) throw invalidFile(MODEL_FILES[0], 'is missing');
+  throw invalidFile('weir.json', `must say in "model" which of ${networks.sort().join(', ')} is to be run`);
 }
 
 /** Lines of text in pictures are filled up to the right with grey. What is read there is blank. */

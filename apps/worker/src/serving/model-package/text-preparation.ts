@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { ModelConfig } from './model-config.ts';
 import { pathOf, readJson, type PackageFiles } from './package-files.ts';
 
-/** How texts become tokens, from `tokenizer.json`, `tokenizer_config.json` and `config.json`. */
+/** How texts become tokens, from `tokenizer.json`, the files beside it and `config.json`. */
 export interface TextPreparation {
   /** Absolute path of `tokenizer.json`. */
   readonly tokenizerFile: string;
@@ -15,11 +15,10 @@ export interface TextPreparation {
 }
 
 const DEFAULT_MAX_TOKENS = 512;
+const DEFAULT_PAD_TOKEN = '[PAD]';
 
-const tokenizerConfigSchema = z.looseObject({
-  model_max_length: z.number().positive().nullish(),
-  pad_token: z.union([z.string(), z.looseObject({ content: z.string() })]).nullish(),
-});
+const specialTokensSchema = z.looseObject({ pad_token: z.union([z.string(), z.looseObject({ content: z.string() })]).nullish() });
+const tokenizerConfigSchema = specialTokensSchema.extend({ model_max_length: z.number().positive().nullish() });
 
 const tokenizerSchema = z.looseObject({
   added_tokens: z.array(z.looseObject({ id: z.number().int().nonnegative(), content: z.string() })).default([]),
@@ -43,7 +42,7 @@ export async function readTextPreparation(files: PackageFiles, config: ModelConf
   const tokenizerFile = pathOf(files, 'tokenizer.json');
   const tokenizerConfig = await readJson(files, 'tokenizer_config.json', tokenizerConfigSchema);
   const sentenceConfig = await readJson(files, 'sentence_bert_config.json', sentenceConfigSchema);
-  const padTokenId = config.pad_token_id ?? (await padTokenOf(files, tokenizerConfig?.pad_token ?? null));
+  const padTokenId = config.pad_token_id ?? (await padTokenOf(files, tokenizerConfig?.pad_token));
   const positions = config.max_position_embeddings ?? Infinity;
   // Exports without a limit write 1e30; then the positions of the network are the limit.
   const maxTokens = Math.min(
@@ -60,8 +59,9 @@ export async function readTextPreparation(files: PackageFiles, config: ModelConf
 }
 
 /** The id of the padding token by its name; 0 when there is none. */
-async function padTokenOf(files: PackageFiles, padToken: string | { content: string } | null): Promise<number> {
+async function padTokenOf(files: PackageFiles, named: z.infer<typeof specialTokensSchema>['pad_token']): Promise<number> {
   const tokenizer = await readJson(files, 'tokenizer.json', tokenizerSchema);
-  const name = typeof padToken === 'string' ? padToken : padToken?.content;
-  return tokenizer?.added_tokens.find(({ content }) => content === (name ?? '[PAD]'))?.id ?? 0;
+  const token = named ?? (await readJson(files, 'special_tokens_map.json', specialTokensSchema))?.pad_token ?? DEFAULT_PAD_TOKEN;
+  const name = typeof token === 'string' ? token : token.content;
+  return tokenizer?.added_tokens.find(({ content }) => content === name)?.id ?? 0;
 }
