@@ -238,13 +238,15 @@ export class ServingGroup {
     const { logger, onCrash, onChange } = this.#options;
     const livedMs = performance.now() - this.#child.startedAtMs;
     this.#child = null;
+    // Whoever waits for a process that ended while it started goes on waiting for the next one.
+    if (this.#url !== null) this.#started = Promise.withResolvers();
     this.#url = null;
-    this.#started = Promise.withResolvers();
     for (const version of this.#versions.values()) version.state = 'starting';
     this.#failControls();
     if (this.#isClosed) return;
     logger.error({ how, running }, 'a serving process has ended');
-    this.#restarts = livedMs > HEALTHY_MS ? 0 : this.#restarts;
+    // Who was running is taken out of the group, or given up after a few times: only a process that ends of itself has to wait.
+    if (livedMs > HEALTHY_MS || running.length > 0) this.#restarts = 0;
     const waitMs = this.#restarts === 0 ? 0 : Math.min(LAST_RESTART_MS, FIRST_RESTART_MS * 2 ** this.#restarts);
     this.#restarts++;
     this.#restartTimer = setTimeout(() => this.#start(), waitMs);

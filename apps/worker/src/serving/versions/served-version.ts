@@ -110,9 +110,7 @@ export class ServedVersion {
       this.#inMemory = { version, networks };
     } catch (error) {
       await Promise.all([...networks.values()].map((network) => network.close()));
-      throw error instanceof RunRefusedError
-        ? new AppError('model.package_invalid', { message: `The model cannot be loaded: ${error.message}` })
-        : error;
+      throw asLoadError(error);
     } finally {
       ended();
     }
@@ -251,4 +249,10 @@ export class ServedVersion {
 
 function networkIsStuck(networks: ReadonlyMap<string, Network>): boolean {
   return [...networks.values()].some((network) => network.isStuck);
+}
+
+/** What ONNX Runtime refuses to load, and what does not end while it is loaded, no other attempt will load. */
+function asLoadError(error: unknown): unknown {
+  const isFault = error instanceof RunRefusedError || (error instanceof AppError && error.code === 'model.failed');
+  return isFault ? new AppError('model.package_invalid', { message: `The model cannot be loaded: ${error.message}` }) : error;
 }
