@@ -164,6 +164,21 @@ export const workerSettings = defineSettings({
     schema: settingSchemas.integer(1, 86_400, 600),
     description: 'longest sound in one call in seconds',
   },
+  maxSequences: {
+    env: 'WEIR_WORKER_MAX_SEQUENCES',
+    schema: settingSchemas.integer(1, 10_000_000, 10_000),
+    description: 'sequences of calls whose state one process keeps; beyond, the tenant with most loses its longest unused one',
+  },
+  sequenceBytes: {
+    env: 'WEIR_WORKER_SEQUENCE_BYTES',
+    schema: settingSchemas.integer(MIB, 2 ** 40, 256 * MIB),
+    description: 'bytes of the states of all sequences of one process',
+  },
+  sequenceIdleMs: {
+    env: 'WEIR_WORKER_SEQUENCE_IDLE_MS',
+    schema: settingSchemas.integer(1_000, 86_400_000, 600_000),
+    description: 'milliseconds without a call after which the state of a sequence is let go',
+  },
 });
 
 export type WorkerSettings = SettingsOf<typeof workerSettings> & BaseSettings;

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { INTERNAL_TOKEN_HEADER, InternalTokenVerifier, servicePrincipal, type InternalKeySet } from '@weir/access';
+import { INTERNAL_TOKEN_HEADER, InternalTokenVerifier, servicePrincipal, type InternalKeySet, type Principal } from '@weir/access';
 import { placementChanged, workerChanged, type PackageFile, type PlacementState, type WorkerState } from '@weir/contracts';
 import { systemIds } from '@weir/kernel';
 import { toRecord, type EventBus } from '@weir/platform/bus';
@@ -95,7 +95,13 @@ export interface TestWorker {
   /** Waits until the worker announces the version in one of these states. */
   announced(versionId: string, state: WorkerState['versions'][number]['state']): Promise<WorkerState['versions'][number]>;
   worker(): WorkerState | undefined;
-  infer(path: string, body: unknown, headers?: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<InferenceAnswer>;
+  infer(
+    path: string,
+    body: unknown,
+    headers?: Readonly<Record<string, string>>,
+    signal?: AbortSignal,
+    principal?: Principal,
+  ): Promise<InferenceAnswer>;
   get(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
   /** Is this content in the worker's cache? */
   cached(sha256: string): Promise<boolean>;
@@ -168,10 +174,10 @@ export async function startTestWorker(environment: Readonly<Record<string, strin
         timeoutMs: PATIENCE_MS,
       }),
     worker: () => workers.get(id),
-    infer: async (path, body, headers = {}, signal = AbortSignal.timeout(PATIENCE_MS)) => {
+    infer: async (path, body, headers = {}, signal = AbortSignal.timeout(PATIENCE_MS), principal = gateway) => {
       const [model = ''] = path.split('/');
       const response = await service.request(`${urlOf(model)}/v2/models/${path}/infer`, {
-        principal: gateway,
+        principal,
         method: 'POST',
         headers: { 'content-type': 'application/json', ...headers },
         body: typeof body === 'string' ? body : JSON.stringify(body),

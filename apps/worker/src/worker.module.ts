@@ -147,6 +147,7 @@ function servingSettingsOf(
   const { host, logLevel, otlpEndpoint, executionProviders, intraOpThreads, queueLength, queueWaitMs, batchMs, maxBatchRows } = settings;
   const { runLimitMs, defaultTimeoutMs, bodyLimitBytes, maxElements, maxItems, maxTextCharacters, maxImagePixels, maxAudioSeconds } =
     settings;
+  const { maxSequences, sequenceBytes, sequenceIdleMs } = settings;
   return {
     instanceId: service.instanceId,
     host,
@@ -169,6 +170,9 @@ function servingSettingsOf(
     maxTextCharacters,
     maxImagePixels,
     maxAudioSeconds,
+    maxSequences,
+    sequenceBytes,
+    sequenceIdleMs,
   };
 }
 

@@ -20,7 +20,7 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { VersionStatistics } from '../statistics/version-statistics.ts';
 import { timeoutMsOf, withDeadline } from './deadline.ts';
 import { answerError } from './error-answer.ts';
-import { assertOperator, guard } from './guard.ts';
+import { assertOperator, guard, guardedOf } from './guard.ts';
 import { statisticsOf } from './statistics-answer.ts';
 
 /** What may be needed to load or unload when an operator asks. */
@@ -36,6 +36,8 @@ export interface EdgeCall {
   readonly headers: MessageHeaders;
   /** Name of the model in the answer. */
   readonly modelName: string;
+  /** Who calls, out of the verified token. */
+  readonly tenantId: string;
   readonly priority: Priority;
   /** Aborted when the time is up or the caller has gone. */
   readonly signal: AbortSignal;
@@ -159,7 +161,8 @@ function answer(options: EdgeOptions, request: ModelRequest, reply: FastifyReply
   );
 }
 
-async function answerCall(options: EdgeOptions, { params, headers, body }: ModelRequest, reply: FastifyReply): Promise<FastifyReply> {
+async function answerCall(options: EdgeOptions, request: ModelRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const { params, headers, body } = request;
   const startedAtMs = performance.now() - reply.elapsedTime;
   const version = options.versions.get(params.model, params.version);
   let isOk = false;
@@ -168,10 +171,11 @@ async function answerCall(options: EdgeOptions, { params, headers, body }: Model
     const priority = priorityOf(headers[PRIORITY_HEADER]) ?? 'interactive';
     if (!Buffer.isBuffer(body)) throw new AppError('request.malformed', { message: 'The request has no body.' });
     const plain = await unpacked(body, headers['content-encoding'], options.bodyLimitBytes);
+    const { tenantId } = guardedOf(request).token.principal;
     const publicName = headers[MODEL_NAME_HEADER];
     const modelName = typeof publicName === 'string' ? publicName : params.model;
     const { message, usage } = await withDeadline(reply.raw, timeoutMs, (signal) =>
-      version.infer({ body: plain, headers, modelName, priority, signal }),
+      version.infer({ body: plain, headers, modelName, tenantId, priority, signal }),
     );
     isOk = true;
     return reply.headers({ ...message.headers, [USAGE_HEADER]: usageHeader(usage) }).send(message.body);

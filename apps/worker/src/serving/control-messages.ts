@@ -45,6 +45,9 @@ export const servingSettingsSchema = z.object({
   maxTextCharacters: z.number().int().min(1),
   maxImagePixels: z.number().int().min(1),
   maxAudioSeconds: z.number().min(1),
+  maxSequences: z.number().int().min(1),
+  sequenceBytes: bytes,
+  sequenceIdleMs: z.number().int().min(1),
 });
 export type ServingSettings = z.infer<typeof servingSettingsSchema>;
 

@@ -9,11 +9,14 @@ import { ALIVE_INTERVAL_MS, type FromServing, type PlacedVersion, type ServingSe
 import { servingEdge } from './open-inference/serving-edge.ts';
 import { RunSlots } from './runtime/run-slots.ts';
 import { FlightRecord } from './versions/flight-record.ts';
+import { SequenceStore } from './tasks/sequences.ts';
 import { ServedVersion } from './versions/served-version.ts';
 import { ServedVersions, type ServedEntry } from './versions/served-versions.ts';
 
 /** Longest text of an error that travels to the supervisor. */
 const MAX_MESSAGE_LENGTH = 500;
+/** Calls of one sequence that may wait for the one before them: a caller who streams sends a few ahead. */
+const MAX_CALLS_BEHIND = 16;
 
 /** One serving process: does what its supervisor says, and answers calls on a port of its own. */
 export class ServingProcess {
@@ -26,6 +29,7 @@ export class ServingProcess {
   readonly #flights: FlightRecord;
   readonly #slots: RunSlots;
   readonly #versions = new ServedVersions();
+  readonly #sequences: SequenceStore;
   readonly #edge: Edge;
   readonly #controls = new Map<string, PromiseWithResolvers<void>>();
   #alive: NodeJS.Timeout | undefined;
@@ -47,9 +51,17 @@ export class ServingProcess {
     );
     this.#flights = new FlightRecord(settings.flightFile);
     this.#slots = new RunSlots(settings.slots);
+    const { maxSequences, sequenceBytes, sequenceIdleMs } = settings;
+    this.#sequences = new SequenceStore({
+      maxSequences,
+      maxBytes: sequenceBytes,
+      idleMs: sequenceIdleMs,
+      maxWaiting: MAX_CALLS_BEHIND,
+    });
     this.#edge = servingEdge({
       settings,
       versions: this.#versions,
+      sequences: this.#sequences,
       verifier: new InternalTokenVerifier(service, settings.keySet),
       logger: this.#logger,
       control: (versionId, what, signal) => this.#control(versionId, what, signal),
@@ -156,6 +168,7 @@ export class ServingProcess {
   }
 
   async #remove(versionId: string): Promise<void> {
+    this.#sequences.forget(versionId);
     await this.#versions.remove(versionId)?.served.remove();
     this.#send({ kind: 'removed', versionId });
   }

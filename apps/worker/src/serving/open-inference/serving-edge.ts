@@ -6,7 +6,8 @@ import { openInferenceEdge, type Edge, type EdgeAnswer, type EdgeCall, type Edge
 import type { ServingSettings } from '../control-messages.ts';
 import { infer } from '../tasks/infer.ts';
 import { metadataOf } from '../tasks/metadata.ts';
-import type { RunItem, TaskLimits } from '../tasks/task.ts';
+import { sequenceOf, type SequenceStore } from '../tasks/sequences.ts';
+import type { RunItem, SequenceState, TaskLimits } from '../tasks/task.ts';
 import type { ServedEntry, ServedVersions } from '../versions/served-versions.ts';
 
 const MAX_TENSORS = 64;
@@ -14,6 +15,7 @@ const MAX_TENSORS = 64;
 export interface ServingEdgeOptions {
   readonly settings: ServingSettings;
   readonly versions: ServedVersions;
+  readonly sequences: SequenceStore;
   readonly verifier: InternalTokenVerifier;
   readonly logger: Logger;
   /** Asks the supervisor; resolves when it has been done. */
@@ -48,15 +50,21 @@ function edgeVersion(options: ServingEdgeOptions, entry: ServedEntry): EdgeVersi
       served.use(signal, async (taskVersion) => metadataOf(taskVersion, name, options.versions.versionsOf(modelId))),
     // It is loaded when it is called.
     assertReady: () => undefined,
-    infer: (call) => inferIn(options.settings, entry, call),
+    infer: (call) => inferIn(options, entry, call),
     control: (what, signal) => options.control(versionId, what, signal),
   };
 }
 
-async function inferIn(settings: ServingSettings, entry: ServedEntry, call: EdgeCall): Promise<EdgeAnswer> {
+async function inferIn({ settings, sequences }: ServingEdgeOptions, entry: ServedEntry, call: EdgeCall): Promise<EdgeAnswer> {
   const request = readRequest(call.body, call.headers, { maxTensors: MAX_TENSORS, maxElements: settings.maxElements });
   const { inputs, outputs: asked = [], parameters = {} } = request;
-  const { outputs, usage } = await run(entry, { inputs, outputs: asked, parameters }, call, taskLimitsOf(settings));
+  const sequence = sequenceOf(parameters);
+  const work = (state: SequenceState | null): ReturnType<typeof infer> =>
+    run(entry, { inputs, outputs: asked, parameters }, state, call, taskLimitsOf(settings));
+  const { versionId } = entry.served.placed;
+  const { outputs, usage } = await (sequence === null
+    ? work(null)
+    : sequences.use({ tenantId: call.tenantId, versionId }, sequence, call.signal, work));
   const answer = { model_name: call.modelName, model_version: entry.served.placed.version, parameters: { usage }, outputs };
   return { message: encodedAnswer(answer, request), usage };
 }
@@ -74,7 +82,13 @@ function encodedAnswer(...message: Parameters<typeof encodeResponse>): ReturnTyp
 
 type CallRequest = Parameters<typeof infer>[0]['request'];
 
-function run({ served }: ServedEntry, request: CallRequest, { priority, signal }: EdgeCall, limits: TaskLimits): ReturnType<typeof infer> {
+function run(
+  { served }: ServedEntry,
+  request: CallRequest,
+  sequence: SequenceState | null,
+  { priority, signal }: EdgeCall,
+  limits: TaskLimits,
+): ReturnType<typeof infer> {
   const parent = currentSpanParent();
   const progress = { priority, signal, isAdmitted: false };
   const runItem = async (item: RunItem) => {
@@ -90,7 +104,7 @@ function run({ served }: ServedEntry, request: CallRequest, { priority, signal }
     }
     return result.outputs;
   };
-  return served.use(signal, (version) => infer({ version, request, limits, signal, run: runItem, sequence: null }));
+  return served.use(signal, (version) => infer({ version, request, limits, signal, run: runItem, sequence }));
 }
 
 function taskLimitsOf({ maxItems, maxTextCharacters, maxImagePixels, maxAudioSeconds }: ServingSettings): TaskLimits {
