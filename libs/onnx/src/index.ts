@@ -4,6 +4,7 @@ export { type Datatype, type ElementType } from './element-types.ts';
 export { externaliseWeights, type ExternalisedWeights, type ExternalWeightsTarget } from './external-weights.ts';
 export { createFileSink, type FileSink } from './file-sink.ts';
 export { openFileSource, type FileSource } from './file-source.ts';
-export { assertLoadable, type SizedFile } from './loadable.ts';
+export { assertLoadable, MAX_EXPANDED_BYTES, MAX_FILE_BYTES, type SizedFile } from './loadable.ts';
 export * from './onnx-model.ts';
+export * from './reading-limits.ts';
 export { readOnnxModel } from './read-onnx-model.ts';

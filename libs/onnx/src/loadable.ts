@@ -15,9 +15,9 @@ const OPERATOR_DOMAINS: ReadonlySet<string> = new Set(['', 'ai.onnx.ml', 'com.mi
 const COMPILED_OPERATOR = 'EPContext';
 
 /** ONNX Runtime reads a model as one Protocol Buffers message, which cannot be longer. */
-const MAX_FILE_BYTES = 2 ** 31 - 1;
+export const MAX_FILE_BYTES = 2 ** 31 - 1;
 /** Most that tensors may take which are written with a few bytes; a mask over 16,384 positions takes 268 MB. */
-const MAX_EXPANDED_BYTES = 536_870_912;
+export const MAX_EXPANDED_BYTES = 536_870_912;
 /** Elements along one axis of an input or output. */
 const MAX_AXIS = 2 ** 31 - 1;
 /** All names, and names of axes, of inputs and outputs together: everyone who looks at the model is sent them. */

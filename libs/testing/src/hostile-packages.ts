@@ -650,7 +650,7 @@ function harmless(): HostilePackage[] {
     {
       ...served,
       name: 'proto-name',
-      what: 'An input with the name __proto__',
+      what: 'An input with the name `__proto__`',
       files: named('__proto__'),
       call: floats('__proto__', [2], [1, 2]),
     },

@@ -41,7 +41,7 @@ export const versionNameSchema = z
 /** The alias that callers mean when they name none. */
 export const DEFAULT_ALIAS = 'production';
 
-const MAX_PACKAGE_FILES = 1_000;
+export const MAX_PACKAGE_FILES = 1_000;
 
 export const publishModelVersionSchema = z.object({
   name: modelNameSchema,

@@ -8,6 +8,7 @@ import { aNetwork, acme, globex, operator, reader, startTestRegistry, type TestR
 import { NetworkReader } from './network-reader.ts';
 
 const DIGITS = readFileSync(new URL('../../../../models/digits/onnx/model.onnx', import.meta.url));
+const DOCUMENT = new URL('../../../../docs/model-packages.md', import.meta.url);
 const SIGNATURE = 'signature { inputs { name datatype shape axisNames } outputs { name datatype shape axisNames } }';
 const FIELDS = `${SIGNATURE} parameterCount formats networks { role format opset parameterCount weightBytes ${SIGNATURE} }`;
 const TENSORS = { 'weir.json': '{"task": "tensors"}' };
@@ -61,6 +62,19 @@ describe('a published version tells', () => {
       expect(model?.parameterCount).toBeGreaterThan(600_000);
       expect(model).toMatchObject(model?.versions.nodes[0] ?? {});
     }
+  });
+
+  it('it as docs/model-packages.md shows', async () => {
+    const [, query = ''] = /```graphql\n([^`]*)```/.exec(readFileSync(DOCUMENT, 'utf8')) ?? [];
+    const weir = JSON.stringify({ task: 'tensors', licence: 'CC-BY-SA-3.0' });
+    expect((await publish(operator, 'digits', { 'weir.json': weir, 'model.onnx': DIGITS })).errors).toBeUndefined();
+    const answer = await registry.graphql(acme, query);
+    expect(answer.errors).toBeUndefined();
+    expect(answer.data?.['model']).toMatchObject({
+      licence: 'CC-BY-SA-3.0',
+      formats: ['onnx'],
+      signature: { inputs: [{ axisNames: ['batch', null, null, null] }] },
+    });
   });
 
   it('nothing to another tenant whose model it is not', async () => {

@@ -4,9 +4,9 @@ import { parseInferenceRequest } from '@weir/open-inference';
 import { z } from 'zod';
 import { displayText, licenceText, paragraphText, tagText } from '../texts.ts';
 
-const MAX_METADATA_BYTES = 4 * 1_048_576;
+export const MAX_METADATA_BYTES = 4 * 1_048_576;
 /** An example file larger than this is not shown. */
-const MAX_EXAMPLE_BYTES = 65_536;
+export const MAX_EXAMPLE_BYTES = 65_536;
 const MAX_LABELS = 100_000;
 const MAX_FEATURES = 1_000;
 
@@ -16,7 +16,7 @@ export const exampleRecordSchema = z
   .refine((record) => Object.keys(record).length <= MAX_FEATURES);
 
 /** `weir.json` as the catalogue takes it: what people read in it has the bounds that texts of the catalogue have. */
-const publishedWeirFileSchema = weirFileSchema.extend({
+export const publishedWeirFileSchema = weirFileSchema.extend({
   displayName: displayText.optional(),
   description: paragraphText.optional(),
   licence: licenceText.optional(),

@@ -38,6 +38,8 @@ describe('a package', () => {
 
   it.each<[Task, string[], WeirFile, string]>([
     ['tensors', ['model.onnx'], {}, 'complete'],
+    ['tensors', ['net.onnx'], {}, 'complete'],
+    ['tensors', ['net.onnx', 'other.onnx'], {}, 'onnx/model.onnx'],
     ['tensors', ['weights.bin'], {}, 'onnx/model.onnx'],
     ['tensors', ['net.onnx'], { model: 'net.onnx' }, 'complete'],
     ['tensors', ['model.onnx'], { model: 'net.onnx' }, 'net.onnx'],

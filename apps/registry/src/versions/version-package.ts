@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
-import { MODEL_FILES, type PackageFile, type Task, type WeirFile } from '@weir/contracts';
+import { defaultModelFile, MODEL_FILES, type PackageFile, type Task, type WeirFile } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
 
 const PART = /^[\w.-]{1,100}$/;
 const MAX_PATH_LENGTH = 200;
 
 /** What a worker needs beside the network to do a task. */
-const FILES_OF_TASK: Readonly<Record<Task, readonly string[]>> = {
+export const FILES_OF_TASK: Readonly<Record<Task, readonly string[]>> = {
   'image-classification': ['config.json', 'preprocessor_config.json'],
   'object-detection': ['config.json', 'preprocessor_config.json'],
   'image-to-text': [],
@@ -22,7 +22,7 @@ const FILES_OF_TASK: Readonly<Record<Task, readonly string[]>> = {
 };
 
 /** The section of `weir.json` without which a task cannot be done: no other file says the same. */
-const SECTION_OF_TASK: Partial<Record<Task, 'reading' | 'tabular' | 'recommendation' | 'generation' | 'audio'>> = {
+export const SECTION_OF_TASK: Partial<Record<Task, 'reading' | 'tabular' | 'recommendation' | 'generation' | 'audio'>> = {
   'image-to-text': 'reading',
   'tabular-classification': 'tabular',
   'tabular-regression': 'tabular',
@@ -87,10 +87,10 @@ export function assertFilesForTask(task: Task, files: readonly Pick<PackageFile,
 /** What a network is there for: `model` where a package has one, `detector` and `recogniser` where it reads text in pictures. */
 export type NetworkRole = 'model' | 'detector' | 'recogniser';
 
-/** The networks that the package must hold, by role: those that `weir.json` names, else one at a usual place. */
+/** The networks that the package must hold, by role: those that `weir.json` names, else one at a usual place or the only one. */
 export function networksOf(task: Task, paths: ReadonlySet<string>, weir: WeirFile): ReadonlyMap<NetworkRole, string> {
   if (task !== 'image-to-text' || weir.reading === undefined)
-    return new Map([['model', weir.model ?? MODEL_FILES.find((path) => paths.has(path)) ?? MODEL_FILES[0]]]);
+    return new Map([['model', weir.model ?? defaultModelFile(paths) ?? MODEL_FILES[0]]]);
   return new Map([
     ['detector', weir.reading.detector],
     ['recogniser', weir.reading.recogniser],

@@ -1,3 +1,4 @@
+export { expectSectionIsCurrent, markdownTable } from './document-section.ts';
 export { readEnvironment } from './environment.ts';
 export { expectSettingsAreDocumented } from './settings-table.ts';
 export {
