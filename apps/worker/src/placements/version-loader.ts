@@ -2,6 +2,7 @@ import type { InternalTokenSigner } from '@weir/access';
 import type { PlacementState } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
 import { artifactsAt } from '../packages/artifact-client.ts';
+import { moveLargeWeightsOut } from '../packages/large-weights.ts';
 import type { HeldPackage, PackageStore } from '../packages/package-store.ts';
 import type { ServingFleet } from '../serving-processes/serving-fleet.ts';
 
@@ -31,6 +32,7 @@ export class VersionLoader {
     const { versionId, modelId, model, version, task, files, ownerTenantId } = placement;
     const held = await packages.hold(files, artifactsAt(placement.artifactsUrl, signer), signal);
     try {
+      await moveLargeWeightsOut(held.directory, files);
       const placed = { versionId, modelId, model, version, task, files: [...files], directory: held.directory };
       await unlessAborted(fleet.place(placed, ownerTenantId, networkBytes(placement)), signal);
       return { versionId, held };
