@@ -50,12 +50,16 @@ export async function openPackage(directory: string, task: Task, { padTo = 0 }: 
   const run = async (item: RunItem): Promise<readonly OnnxTensor[]> => {
     const session = sessions.get(item.network);
     if (session === undefined) throw new Error(`there is no network ${item.network}`);
-    runs.push(item);
+    runs.push({ ...item, feeds: item.feeds.map((feed) => ({ ...feed, data: feed.data.slice() as TensorData })) });
     const rule = modelPackage.networks.get(item.network)?.padding ?? null;
-    if (rule === null || item.length === undefined || padTo <= item.length) return runSession(session, item.feeds, item.outputs);
-    const { length } = item;
-    const outputs = await runSession(session, padded(item.feeds, rule, padTo), item.outputs);
-    return outputs.map((output) => cut(output, rule, length));
+    try {
+      if (rule === null || item.length === undefined || padTo <= item.length) return await runSession(session, item.feeds, item.outputs);
+      const { length } = item;
+      const outputs = await runSession(session, padded(item.feeds, rule, padTo), item.outputs);
+      return outputs.map((output) => cut(output, rule, length));
+    } finally {
+      giveAway(item.feeds);
+    }
   };
   const call: OpenPackage['call'] = ({ inputs, outputs = [], parameters = {} }, options = {}) => ({
     version,
@@ -128,6 +132,14 @@ async function runSession(session: InferenceSession, feeds: readonly OnnxTensor[
       ArrayBuffer.isView(data) && type === 'float16' ? new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2) : data;
     return { name, type: type as OnnxType, dims: [...dims], data: plain as OnnxTensor['data'] };
   });
+}
+
+/** What is fed to a network is gone afterwards, as in a worker. */
+function giveAway(feeds: readonly OnnxTensor[]): void {
+  for (const { data } of feeds) {
+    if (!ArrayBuffer.isView(data) || !(data.buffer instanceof ArrayBuffer) || data.byteLength !== data.buffer.byteLength) continue;
+    structuredClone(data.buffer, { transfer: [data.buffer] });
+  }
 }
 
 function ortTensor({ type, dims, data }: OnnxTensor): OrtTensor {

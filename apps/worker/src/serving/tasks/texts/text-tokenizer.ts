@@ -28,6 +28,8 @@ export interface TokenizerLimits {
 const LIMITS: TokenizerLimits = { stallMs: 5_000, loadMs: 60_000, maxCharacters: 16_000_000 };
 /** The vocabularies of many languages need some hundred MiB. */
 const MAX_HEAP_MIB = 1_024;
+/** What a text leaves behind is collected soon. */
+const YOUNG_GENERATION_MIB = 4;
 const RETRY_AFTER_MS = 1_000;
 const MAX_PROBLEM_LENGTH = 200;
 
@@ -121,7 +123,7 @@ export class TextTokenizer {
       workerData: this.#source,
       stdout: true,
       stderr: true,
-      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB, maxOldGenerationSizeMb: MAX_HEAP_MIB },
     });
     const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
     const thread: Thread = { worker, ready };
