@@ -64,7 +64,7 @@ describe('a published version tells', () => {
     }
   });
 
-  it('it as docs/model-packages.md shows', async () => {
+  it('what docs/model-packages.md asks for', async () => {
     const [, query = ''] = /```graphql\n([^`]*)```/.exec(readFileSync(DOCUMENT, 'utf8')) ?? [];
     const weir = JSON.stringify({ task: 'tensors', licence: 'CC-BY-SA-3.0' });
     expect((await publish(operator, 'digits', { 'weir.json': weir, 'model.onnx': DIGITS })).errors).toBeUndefined();
