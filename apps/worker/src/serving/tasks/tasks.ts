@@ -1,11 +1,11 @@
 import type { Task } from '@weir/contracts';
 import { MODEL, type ModelPackage } from '../model-package/model-package.ts';
 import type { LoadedSignature } from '../runtime/messages.ts';
+import { featureExtraction } from './feature-extraction.ts';
 import { imageClassification } from './image-classification.ts';
 import { imageGeneration } from './image-generation/image-generation.ts';
 import { imageToText } from './image-to-text/image-to-text.ts';
 import { objectDetection } from './object-detection/object-detection.ts';
-import { featureExtraction } from './feature-extraction.ts';
 import { recommendation } from './recommendation.ts';
 import { assertStatesFit } from './recurrent-state.ts';
 import { signatureOf, signatureOfRole } from './signature.ts';
@@ -17,8 +17,8 @@ import { textClassification } from './text-classification.ts';
 import { tokenClassification } from './token-classification.ts';
 import { voiceActivityDetection } from './voice-activity-detection/voice-activity-detection.ts';
 
-/** What a worker can do beside raw tensors. */
-const TASKS: Readonly<Partial<Record<Task, TaskDefinition>>> = {
+/** What a worker does with each task beside raw tensors. */
+const TASKS: Readonly<Record<Task, TaskDefinition | null>> = {
   'image-classification': imageClassification,
   'image-generation': imageGeneration,
   'image-to-text': imageToText,
@@ -30,6 +30,7 @@ const TASKS: Readonly<Partial<Record<Task, TaskDefinition>>> = {
   'tabular-regression': tabularRegression,
   recommendation,
   'voice-activity-detection': voiceActivityDetection,
+  tensors: null,
 };
 
 /**

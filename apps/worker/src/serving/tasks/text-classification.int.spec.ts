@@ -3,6 +3,7 @@ import type { Parameters, RequestTensor } from '@weir/open-inference';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { metadataOf } from './metadata.ts';
 import { closeWrittenPackages, openWritten } from './package.fixture.ts';
 import { aProcessedInput, openPackage, outputOf, type OpenPackage, type SpecCallOptions } from './task-call.fixture.ts';
 import { aTokenTable, sumNetwork, tokenNetwork } from './texts/text-networks.fixture.ts';
@@ -135,6 +136,23 @@ describe('a text classifier', () => {
     const ids = (name: string, data: number[]) => ({ name, datatype: 'INT64', shape: [1, 2], data }) as const;
     const answer = await opened.infer([ids('input_ids', [5, 5]), ids('attention_mask', [1, 1]), ids('token_type_ids', [0, 0])]);
     expect(outputOf(answer, 'logits')).toMatchObject({ shape: [1, 2], data: Float32Array.of(6, 0) });
+  });
+
+  it('tells in its metadata what it takes as text, and what as tensors', async () => {
+    const opened = await openWritten('text-classification', { ...files, 'model.onnx': sumNetwork(table(3), 'logits') });
+    const { inputs, parameters } = metadataOf(opened.version, 'reviews', ['2']);
+    expect(inputs.map(({ name }) => name)).toEqual(['input_ids', 'attention_mask', 'token_type_ids']);
+    expect(parameters).toEqual({
+      task: 'text-classification',
+      processed: {
+        inputs: [{ name: 'text', datatype: 'BYTES', shape: [-1] }],
+        outputs: [
+          { name: 'label', datatype: 'BYTES', shape: [-1, -1] },
+          { name: 'score', datatype: 'FP32', shape: [-1, -1] },
+        ],
+        parameters: ['top_k'],
+      },
+    });
   });
 
   it.each<[string, readonly RequestTensor[], string]>([
