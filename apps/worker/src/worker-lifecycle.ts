@@ -14,6 +14,8 @@ import type { AddressInfo, Server } from 'node:net';
 import { Announcer } from './announce/announcer.ts';
 import { PackageStore } from './packages/package-store.ts';
 import { PlacementReconciler } from './placements/placement-reconciler.ts';
+import { RemoteVersions } from './remote/remote-versions.ts';
+import { SecretFolder } from './remote/secret-folder.ts';
 import { ServingFleet } from './serving-processes/serving-fleet.ts';
 import type { WorkerSettings } from './settings.ts';
 import { WORKER_ID } from './worker-id.ts';
@@ -32,6 +34,8 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
   readonly #packages: PackageStore;
   readonly #reconciler: PlacementReconciler;
   readonly #fleet: ServingFleet;
+  readonly #remote: RemoteVersions;
+  readonly #secrets: SecretFolder;
   readonly #announcer: Announcer;
   #placements: Placements | null = null;
 
@@ -45,6 +49,8 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
     @Inject(PackageStore) packages: PackageStore,
     @Inject(PlacementReconciler) reconciler: PlacementReconciler,
     @Inject(ServingFleet) fleet: ServingFleet,
+    @Inject(RemoteVersions) remote: RemoteVersions,
+    @Inject(SecretFolder) secrets: SecretFolder,
     @Inject(Announcer) announcer: Announcer,
   ) {
     this.#parts = { bus, logger, settings, workerId };
@@ -53,14 +59,18 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
     this.#packages = packages;
     this.#reconciler = reconciler;
     this.#fleet = fleet;
+    this.#remote = remote;
+    this.#secrets = secrets;
     this.#announcer = announcer;
   }
 
   async onApplicationBootstrap(): Promise<void> {
     const { bus, logger } = this.#parts;
+    await this.#secrets.open();
     await this.#packages.open();
     this.#reconciler.onChange(() => this.#announcer.announce());
     this.#fleet.onChange(() => this.#announcer.announce());
+    this.#remote.onChange(() => this.#announcer.announce());
     this.#readiness.add('placements', () => this.#placements?.isCaughtUp() ?? false);
     // Nothing is unloaded or loaded from half a list.
     const placements = await projectionOf({ bus, logger, events: { placements: placementChanged }, onChange: () => this.#follow() });
@@ -78,7 +88,8 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await this.#fleet.close(this.#parts.settings.shutdownTimeoutMs - SHUTDOWN_MARGIN_MS);
+    const drainMs = this.#parts.settings.shutdownTimeoutMs - SHUTDOWN_MARGIN_MS;
+    await Promise.all([this.#fleet.close(drainMs), this.#remote.close(drainMs)]);
     await this.#announcer.stop();
   }
 

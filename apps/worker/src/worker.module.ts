@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Module } from '@nestjs/common';
-import type { InternalKeySet, InternalTokenSigner } from '@weir/access';
+import { InternalTokenVerifier, type InternalKeySet, type InternalTokenSigner } from '@weir/access';
 import type { Device } from '@weir/contracts';
 import type { Clock, Ids } from '@weir/kernel';
 import type { EventBus } from '@weir/platform/bus';
@@ -27,10 +27,13 @@ import { tryProviders } from './devices/try-providers.ts';
 import { PackageStore } from './packages/package-store.ts';
 import { PlacementReconciler } from './placements/placement-reconciler.ts';
 import { VersionLoader } from './placements/version-loader.ts';
+import { RemoteVersions } from './remote/remote-versions.ts';
+import { SecretFolder } from './remote/secret-folder.ts';
 import type { ServingSettings } from './serving/control-messages.ts';
 import { ServingFleet } from './serving-processes/serving-fleet.ts';
 import { parseTrustClasses } from './serving-processes/trust-class.ts';
 import type { WorkerSettings } from './settings.ts';
+import { ServingMetrics } from './statistics/serving-metrics.ts';
 import { WORKER_ID } from './worker-id.ts';
 import { WorkerLifecycle } from './worker-lifecycle.ts';
 
@@ -81,14 +84,25 @@ const DEVICES = Symbol('weir.devices');
       },
     },
     {
+      provide: SecretFolder,
+      inject: [SETTINGS],
+      useFactory: (settings: WorkerSettings) => new SecretFolder(settings.secretsDirectory),
+    },
+    {
+      provide: RemoteVersions,
+      inject: [SETTINGS, LOGGER, SERVICE, KEY_SET, METRICS, SecretFolder],
+      useFactory: remoteVersionsOf,
+    },
+    {
       provide: PlacementReconciler,
-      inject: [LOGGER, CLOCK, TOKEN_SIGNER, PackageStore, ServingFleet, METRICS],
+      inject: [LOGGER, CLOCK, TOKEN_SIGNER, PackageStore, ServingFleet, RemoteVersions, METRICS],
       useFactory: (
         logger: Logger,
         clock: Clock,
         signer: InternalTokenSigner,
         packages: PackageStore,
         fleet: ServingFleet,
+        remote: RemoteVersions,
         registry: Registry,
       ) => {
         const placements = new Counter({
@@ -98,8 +112,8 @@ const DEVICES = Symbol('weir.devices');
           registers: [registry],
         });
         return new PlacementReconciler({
-          loader: new VersionLoader({ packages, fleet, signer }),
-          stateOf: (versionId) => fleet.stateOf(versionId),
+          loader: new VersionLoader({ packages, fleet, remote, signer }),
+          stateOf: (versionId) => remote.stateOf(versionId) ?? fleet.stateOf(versionId),
           clock,
           logger,
           observe: { loaded: (outcome) => placements.inc({ outcome }) },
@@ -137,6 +151,38 @@ const DEVICES = Symbol('weir.devices');
   ],
 })
 export class WorkerModule {}
+
+function remoteVersionsOf(
+  settings: WorkerSettings,
+  logger: Logger,
+  service: ServiceIdentity,
+  keySet: InternalKeySet,
+  registry: Registry,
+  secrets: SecretFolder,
+): RemoteVersions {
+  const { host, bodyLimitBytes, defaultTimeoutMs, runLimitMs, maxElements, queueLength, queueWaitMs, healthIntervalMs } = settings;
+  const { maxItems, maxTextCharacters, maxImagePixels, maxAudioSeconds } = settings;
+  const remote: RemoteVersions = new RemoteVersions({
+    host,
+    urlOf: (port) => servingUrl(settings, port),
+    bodyLimitBytes,
+    defaultTimeoutMs,
+    runLimitMs,
+    maxElements,
+    taskLimits: { maxItems, maxTextCharacters, maxImagePixels, maxAudioSeconds },
+    concurrency: settings.remoteConcurrency,
+    queueLength,
+    queueWaitMs,
+    healthIntervalMs,
+    secrets,
+    metrics: new ServingMetrics(registry, () =>
+      remote.all().map(({ model, version, queueLength: waiting }) => ({ model, version, queueLength: waiting, memoryBytes: 0 })),
+    ),
+    verifier: new InternalTokenVerifier(service.name, keySet),
+    logger,
+  });
+  return remote;
+}
 
 function servingSettingsOf(
   settings: WorkerSettings,

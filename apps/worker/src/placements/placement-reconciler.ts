@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { PlacementState, WorkerState } from '@weir/contracts';
 import { ERROR_KINDS, toAppError, type Clock } from '@weir/kernel';
 import type { Logger } from '@weir/platform/telemetry';
@@ -162,6 +163,7 @@ export class PlacementReconciler {
 /** A version never changes, but where its files come from may: that alone is no reason to load it again. */
 function isSamePackage(a: PlacementState, b: PlacementState): boolean {
   if (a.files.length !== b.files.length || a.task !== b.task || a.modelId !== b.modelId || a.version !== b.version) return false;
+  if (!isDeepStrictEqual(a.backend, b.backend)) return false;
   const digests = new Map(a.files.map((file) => [file.path, file.sha256]));
   return b.files.every((file) => digests.get(file.path) === file.sha256);
 }

@@ -23,7 +23,11 @@ async function aLoader(failure?: AppError) {
     remove: async (versionId: string) => void did.push(`remove ${versionId}`),
   };
   const signer = new InternalTokenSigner((await testSigningKeys()).keyOf('worker'));
-  return { did, loader: new VersionLoader({ packages, fleet, signer }) };
+  const remote = {
+    place: async ({ versionId }: PlacementState, { kind }: { kind: string }) => void did.push(`place ${versionId} at ${kind}`),
+    remove: (versionId: string) => void did.push(`remove remote ${versionId}`),
+  };
+  return { did, loader: new VersionLoader({ packages, fleet, remote, signer }) };
 }
 
 const placement: PlacementState = {
@@ -50,6 +54,13 @@ describe('a version', () => {
     expect(did).toEqual(['place v1 of acme with 560 bytes']);
     await loader.unload(held);
     expect(did.slice(1)).toEqual(['remove v1', 'release']);
+  });
+
+  it('that another server runs has no files and no process here', async () => {
+    const { did, loader } = await aLoader();
+    const held = await loader.load({ ...placement, backend: { kind: 'openai', url: 'http://vllm', model: 'e5' } }, signal);
+    await loader.unload(held);
+    expect(did).toEqual(['place v1 at openai', 'remove remote v1']);
   });
 
   it('that no process can load is let go of, in memory and on disk', async () => {

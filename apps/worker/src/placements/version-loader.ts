@@ -4,21 +4,23 @@ import { AppError } from '@weir/kernel';
 import { artifactsAt } from '../packages/artifact-client.ts';
 import { moveLargeWeightsOut } from '../packages/large-weights.ts';
 import type { HeldPackage, PackageStore } from '../packages/package-store.ts';
+import type { RemoteVersions } from '../remote/remote-versions.ts';
 import type { ServingFleet } from '../serving-processes/serving-fleet.ts';
 
-/** A version that calls are taken for, with its files held on disk. */
+/** A version that calls are taken for, with its files held on disk; null where another server runs it. */
 export interface HeldVersion {
   readonly versionId: string;
-  readonly held: HeldPackage;
+  readonly held: HeldPackage | null;
 }
 
 export interface VersionLoaderOptions {
   readonly packages: Pick<PackageStore, 'hold'>;
   readonly fleet: Pick<ServingFleet, 'place' | 'remove'>;
+  readonly remote: Pick<RemoteVersions, 'place' | 'remove'>;
   readonly signer: InternalTokenSigner;
 }
 
-/** Brings a placed version from the registry to a serving process, and takes it out again. */
+/** Brings a placed version from the registry to a serving process, or makes calls go to the server that runs it, and takes it out again. */
 export class VersionLoader {
   readonly #options: VersionLoaderOptions;
 
@@ -28,8 +30,12 @@ export class VersionLoader {
 
   /** @throws AppError of a retryable kind when trying again can help, of another when the package is at fault */
   async load(placement: PlacementState, signal: AbortSignal): Promise<HeldVersion> {
-    const { packages, fleet, signer } = this.#options;
-    const { versionId, modelId, model, version, task, files, ownerTenantId } = placement;
+    const { packages, fleet, remote, signer } = this.#options;
+    const { versionId, modelId, model, version, task, files, ownerTenantId, backend } = placement;
+    if (backend !== undefined && backend.kind !== 'onnxruntime') {
+      await remote.place(placement, backend);
+      return { versionId, held: null };
+    }
     const held = await packages.hold(files, artifactsAt(placement.artifactsUrl, signer), signal);
     try {
       await moveLargeWeightsOut(held.directory, files);
@@ -44,6 +50,10 @@ export class VersionLoader {
   }
 
   async unload({ versionId, held }: HeldVersion): Promise<void> {
+    if (held === null) {
+      this.#options.remote.remove(versionId);
+      return;
+    }
     await this.#options.fleet.remove(versionId);
     held.release();
   }

@@ -30,7 +30,7 @@ export interface ServingFleetOptions {
 
 /** A version as the gateway may know it. */
 export type ServedState =
-  { readonly state: 'ready'; readonly url: string } | { readonly state: 'loading' } | { readonly state: 'failed'; readonly error: string };
+  { readonly state: 'ready'; readonly url: string } | { readonly state: 'loading'; readonly error?: string } | { readonly state: 'failed'; readonly error: string };
 
 interface Placed {
   readonly version: PlacedVersion;

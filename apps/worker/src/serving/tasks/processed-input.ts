@@ -49,7 +49,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  * @throws model.input_invalid naming the item that is too long or no text
  * @throws request.too_large when there are more items than a call may hold
  */
-export function textsOf(call: TaskCall): readonly string[] {
+export function textsOf(call: Pick<TaskCall, 'request' | 'limits'>): readonly string[] {
   const { maxItems, maxTextCharacters } = call.limits;
   return itemsOf(processedInput(call), maxItems).map((item, index) => {
     const text = textOf(item, index);
