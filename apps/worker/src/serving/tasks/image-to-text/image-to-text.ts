@@ -24,7 +24,7 @@ const RECOGNISER = 'recogniser';
 
 /** The detector's map is coarser than its input by this: edges are multiples of it. */
 const DETECTOR_STRIDE = 32;
-/** What PaddleOCR's networks were trained with. Blue comes first, as OpenCV has it. */
+/** What PaddleOCR's networks were trained with. Blue comes first, as OpenCV has it, unless the package says otherwise. */
 const DETECTOR_NUMBERS: PixelNumbers = {
   channels: 3,
   colour: 'bgr',
@@ -51,6 +51,7 @@ interface Reader {
   /** By class of the recogniser; the first one is the blank. */
   readonly characters: readonly string[];
   readonly longestEdgePixels: number;
+  readonly colour: 'rgb' | 'bgr';
   readonly detector: Ports;
   readonly recogniser: Ports & { readonly isPadded: boolean };
 }
@@ -75,6 +76,7 @@ export const imageToText = defineTask({
     return {
       characters: await charactersOf(modelPackage, reading.characters, recogniser.classes),
       longestEdgePixels: reading.longestEdgePixels,
+      colour: modelPackage.weir.image?.colour === 'rgb' ? 'rgb' : 'bgr',
       detector: detectorPorts(signatures),
       recogniser: { ...recogniser, isPadded: modelPackage.networks.get(RECOGNISER)?.padding?.inputs.has(recogniser.input) ?? false },
     };
@@ -157,10 +159,15 @@ async function decoded(file: PictureFile, call: TaskCall): Promise<Pixels> {
 }
 
 /** Where there is text, in pixels of the picture. */
-async function detect(call: TaskCall, picture: Pixels, { detector, longestEdgePixels }: Reader, turns: Turns): Promise<TextRegion[]> {
+async function detect(
+  call: TaskCall,
+  picture: Pixels,
+  { detector, longestEdgePixels, colour }: Reader,
+  turns: Turns,
+): Promise<TextRegion[]> {
   const size = detectorSize(picture, longestEdgePixels);
   const pixels = await ofPixels(picture).resize(size.widthPixels, size.heightPixels, { fit: 'fill', kernel: 'linear' }).raw().toBuffer();
-  const data = await numbersOfPixels(pixels, size, size, DETECTOR_NUMBERS, false, turns);
+  const data = await numbersOfPixels(pixels, size, size, { ...DETECTOR_NUMBERS, colour }, false, turns);
   const dims = [1, 3, size.heightPixels, size.widthPixels];
   const feed = { name: detector.input, type: 'float32', dims, data } as const;
   const [output] = await runPrepared(call, { network: DETECTOR, feeds: [feed], outputs: [detector.output], rows: 1 });
@@ -212,13 +219,13 @@ async function readLine(
   call: TaskCall,
   picture: Pixels,
   corners: Corners,
-  { recogniser, characters }: Reader,
+  { recogniser, characters, colour }: Reader,
   turns: Turns,
 ): Promise<Line> {
   const content = { heightPixels: LINE_HEIGHT_PIXELS, widthPixels: lineWidth(corners) };
   const widthPixels = Math.ceil(content.widthPixels / LINE_WIDTH_STEP_PIXELS) * LINE_WIDTH_STEP_PIXELS;
   const pixels = await linePicture(picture, corners, content);
-  const data = await numbersOfPixels(pixels, content, { ...content, widthPixels }, RECOGNISER_NUMBERS, false, turns);
+  const data = await numbersOfPixels(pixels, content, { ...content, widthPixels }, { ...RECOGNISER_NUMBERS, colour }, false, turns);
   const feed = { name: recogniser.input, type: 'float32', dims: [1, 3, LINE_HEIGHT_PIXELS, widthPixels], data } as const;
   const [output] = await runPrepared(call, {
     network: RECOGNISER,
