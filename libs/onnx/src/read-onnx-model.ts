@@ -5,8 +5,8 @@ import { MAX_METADATA, MAX_METADATA_BYTES, MAX_OPSETS, MAX_PUBLIC_NAME_BYTES } f
 import { walkOver, WireCursor, type Walk } from './wire-cursor.ts';
 
 /**
- * Reads what an ONNX file says of itself. Weights are jumped over and nothing is run: a file of any size takes at most some hundred
- * milliseconds of work for each hundred thousand fields, and memory for the names in it.
+ * Reads what an ONNX file says of itself. Weights are jumped over and nothing is run: models take milliseconds, and no file of
+ * whatever size takes more than two seconds of work and 256 MiB of memory.
  *
  * @param path of the file in its package, for messages
  * @throws model.package_invalid the file is cut, no ONNX file, contradicts itself, or has more of something than can be loaded;

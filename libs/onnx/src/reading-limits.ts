@@ -1,5 +1,5 @@
 // What a model file may have of everything. Large models of today have a tenth of it; files that are made to cost time or memory
-// have more. Together they hold what reading takes below a second and 256 MiB for whatever file.
+// have more. Together they hold what reading takes to two seconds of work and 256 MiB, for whatever file.
 
 /** ONNX Runtime takes four times as long to load twice as many; these load in seconds. */
 export const MAX_NODES = 100_000;

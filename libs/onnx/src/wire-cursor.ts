@@ -19,7 +19,7 @@ const MAX_HEADER_BYTES = 20;
 /** First piece behind a jump, mostly over weights: enough for what describes the next tensor. */
 const MIN_PIECE_BYTES = 4_096;
 const MAX_PIECE_BYTES = 262_144;
-/** About a second of work. A model of a hundred thousand nodes has two million. */
+/** Two seconds of work. A model of a hundred thousand nodes has two million. */
 const MAX_FIELDS = 4_000_000;
 
 /** Runs a walk to its end over a source. Errors of the source are thrown as they are. */
@@ -113,11 +113,21 @@ export class WireCursor {
     this.#fieldStart = this.#fieldEnd;
     if (this.#fieldEnd === end) return false;
     if (++this.#fields > MAX_FIELDS) throw this.invalid(`more than ${MAX_FIELDS} fields`);
-    yield* this.#have(Math.min(MAX_HEADER_BYTES, this.#sizeBytes - this.#position));
-    [this.field, this.wire] = this.#decoded((reader) => reader.tag());
+    if (!this.#has(MAX_HEADER_BYTES)) yield* this.#fill(MAX_HEADER_BYTES);
+    try {
+      this.#readHeader(this.#reader);
+    } catch (error) {
+      throw error instanceof AppError ? error : this.#unreadable();
+    }
+    if (this.#fieldEnd > end) throw this.invalid('a field is longer than what it stands in');
+    return true;
+  }
+
+  #readHeader(reader: BinaryReader): void {
+    [this.field, this.wire] = reader.tag();
     switch (this.wire) {
       case WireType.Varint:
-        this.integer = BigInt(this.#decoded((reader) => reader.int64()));
+        this.integer = BigInt(reader.int64());
         this.#fieldEnd = this.#position;
         break;
       case WireType.Bit32:
@@ -127,15 +137,13 @@ export class WireCursor {
         this.#fieldEnd = this.#position + 8;
         break;
       case WireType.LengthDelimited: {
-        const length = Number(this.#decoded((reader) => reader.uint64()));
+        const length = Number(reader.uint64());
         this.#fieldEnd = this.#position + length;
         break;
       }
       default:
         throw this.invalid('it has groups, which ONNX has not');
     }
-    if (this.#fieldEnd > end) throw this.invalid('a field is longer than what it stands in');
-    return true;
   }
 
   /** The text that the cursor stands on. */
@@ -156,7 +164,7 @@ export class WireCursor {
     if (this.wire !== WireType.LengthDelimited) throw this.invalid(`${what} is not written as text`);
     const length = this.#fieldEnd - this.#position;
     if (length > maxBytes) throw this.invalid(`${what} is longer than ${maxBytes} bytes`);
-    yield* this.#have(length);
+    if (!this.#has(length)) yield* this.#fill(length);
     const start = this.#position - this.#pieceStart;
     return this.#piece.subarray(start, start + length);
   }
@@ -168,8 +176,8 @@ export class WireCursor {
     } else {
       const end = this.enter(what);
       while (this.#position < end) {
-        yield* this.#have(Math.min(MAX_HEADER_BYTES, this.#sizeBytes - this.#position));
-        list.push(BigInt(this.#decoded((reader) => reader.int64())));
+        if (!this.#has(MAX_HEADER_BYTES)) yield* this.#fill(MAX_HEADER_BYTES);
+        list.push(this.#nextInteger());
         if (list.length > max) break;
       }
       if (this.#position > end && list.length <= max) throw this.invalid(`${what} ends inside a number`);
@@ -178,10 +186,23 @@ export class WireCursor {
     if (list.length > max) throw this.invalid(`${what} has more than ${max} numbers`);
   }
 
-  /** Sees to it that the next `length` bytes are in the piece. */
-  *#have(length: number): Walk<void> {
+  #nextInteger(): bigint {
+    try {
+      return BigInt(this.#reader.int64());
+    } catch {
+      throw this.#unreadable();
+    }
+  }
+
+  /** Are the next `length` bytes in the piece, or all that the file still has? */
+  #has(length: number): boolean {
+    const pieceEnd = this.#pieceStart + this.#reader.len;
+    return Math.min(this.#position + length, this.#sizeBytes) <= pieceEnd;
+  }
+
+  /** Takes a piece with the next `length` bytes, as far as the file has them. */
+  *#fill(length: number): Walk<void> {
     const offset = this.#position;
-    if (offset - this.#pieceStart + length <= this.#reader.len) return;
     // Pieces grow while the file is read without jumps.
     this.#pieceBytes = offset <= this.#pieceStart + this.#reader.len ? Math.min(this.#pieceBytes * 2, MAX_PIECE_BYTES) : MIN_PIECE_BYTES;
     this.#piece = yield { offset, length: Math.min(Math.max(length, this.#pieceBytes), this.#sizeBytes - offset) };
@@ -193,12 +214,8 @@ export class WireCursor {
     this.#reader.pos = position - this.#pieceStart;
   }
 
-  #decoded<T>(read: (reader: BinaryReader) => T): T {
-    try {
-      return read(this.#reader);
-    } catch {
-      throw this.invalid('it ends too early, or holds bytes that are no Protocol Buffers');
-    }
+  #unreadable(): AppError {
+    return this.invalid('it ends too early, or holds bytes that are no Protocol Buffers');
   }
 }
 
