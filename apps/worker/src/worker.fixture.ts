@@ -103,17 +103,23 @@ export interface TestWorker {
     principal?: Principal,
   ): Promise<InferenceAnswer>;
   get(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
+  /** An internal token for this worker, of the gateway for itself or somebody else. */
+  token(principal?: Principal): Promise<string>;
   /** Is this content in the worker's cache? */
   cached(sha256: string): Promise<boolean>;
   stop(): Promise<void>;
   close(): Promise<void>;
 }
 
-export async function startTestWorker(environment: Readonly<Record<string, string>> = {}): Promise<TestWorker> {
+export async function startTestWorker(
+  environment: Readonly<Record<string, string>> = {},
+  onLogLine: (line: string) => void = () => undefined,
+): Promise<TestWorker> {
   const cacheDirectory = await mkdtemp(join(tmpdir(), 'weir-worker-'));
   const id = 'worker-1';
   const service = await startTestService(workerDefinition, {
     environment: { WEIR_WORKER_CACHE_DIR: cacheDirectory, WEIR_WORKER_ID: id, ...environment },
+    onLogLine,
   });
   const { bus } = service;
   const { workers } = await service.project({ workers: workerChanged });
@@ -190,6 +196,7 @@ export async function startTestWorker(environment: Readonly<Record<string, strin
       const url = path.startsWith('/v2') ? `${urlOf(model)}${path}` : path;
       return service.request(url, headers === undefined ? { principal: gateway } : { principal: null, headers });
     },
+    token: (principal = gateway) => service.tokenFor(principal),
     cached: async (sha256) => (await readdir(join(cacheDirectory, 'blobs'))).includes(sha256),
     stop: () => service.stop(),
     close: async () => {

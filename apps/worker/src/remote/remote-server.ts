@@ -6,7 +6,7 @@ export interface PreparedCall {
   /** Items in it, as they are counted. */
   readonly rows: number;
   /** @throws what the server's refusal means to the caller, worker.unreachable, request.timeout, the reason of the signal */
-  send(): Promise<EdgeAnswer>;
+  readonly send: () => Promise<EdgeAnswer>;
 }
 
 /** A server that runs a version, in the terms of its back end. */
