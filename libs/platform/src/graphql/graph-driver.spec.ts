@@ -302,10 +302,17 @@ describe('errors', () => {
     }
   });
 
-  test('a variable that does not fit is named with its path and the type that is expected', async () => {
-    const answer = await post({ query: 'mutation($i: MakeInput!) { make(input: $i) }', variables: { i: { name: 'x', size: 'big' } } });
+  test.each([
+    ['big', 'a string'],
+    [1.5, 'a number'],
+    [9_999_999_999, 'a whole number'],
+    [true, 'a boolean'],
+    [[1], 'a list'],
+    [{ hunter2: 1 }, 'an object'],
+  ])('a variable that does not fit is named with its path, the type that is expected and what came: %j', async (size, came) => {
+    const answer = await post({ query: 'mutation($i: MakeInput!) { make(input: $i) }', variables: { i: { name: 'x', size } } });
     expect(answer.body.errors?.[0]).toMatchObject({
-      message: 'Variable "$i" is not valid at "i.size": A value of type "Int" is expected.',
+      message: `Variable "$i" is not valid at "i.size": A value of type "Int" is expected, got ${came}.`,
       extensions: { field: 'i.size' },
     });
   });

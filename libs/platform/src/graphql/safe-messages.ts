@@ -103,15 +103,23 @@ export function variableProblems(
       if (isMissing) problems.push({ field: name, message: `Variable "$${name}" of type "${String(type)}" is required.` });
       continue;
     }
-    coerceInputValue(variables[name], type, (path, _value, error) => {
+    coerceInputValue(variables[name], type, (path, value: unknown, error) => {
       if (problems.length >= MAX_PROBLEMS) return;
       const field = [name, ...path].map(segment).join('').replace(/^\./, '');
       const message = withoutSuggestion(error.message);
-      const reason = NAMES_ONLY.test(message) ? message : `A value of type "${String(typeAt(type, path))}" is expected.`;
+      const reason = NAMES_ONLY.test(message) ? message : `A value of type "${String(typeAt(type, path))}" is expected, got ${kindOf(value)}.`;
       problems.push({ field, message: `Variable "$${name}" is not valid at "${field}": ${reason}` });
     });
   }
   return problems;
+}
+
+/** What a value is in JSON's terms; never the value itself. */
+function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return 'nothing';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'number') return Number.isInteger(value) ? 'a whole number' : 'a number';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }
 
 function segment(part: string | number): string {

@@ -175,6 +175,12 @@ describe('the room for kept answers', () => {
     expect(await found(answers, 'another of acme')).toBeDefined();
   });
 
+  test('is given back by an answer that is replaced', async () => {
+    const answers = await open({ maxBytes: 1_048_576 });
+    for (let time = 0; time < 40; time++) await answers.keep(anIdentity('a'), 'acme', anAnswer(`${time} ${'x'.repeat(20_000)}`));
+    expect(await found(answers, 'a')).toMatch(/^39 /);
+  });
+
   test('of nothing keeps nothing on the disk', async () => {
     const answers = await open({ maxBytes: 0 });
     await answers.keep(anIdentity('a'), 'acme', anAnswer());
