@@ -32,6 +32,14 @@ describe('what runs cost', () => {
     expect(cost.expectMs(4)).toBeLessThan(before * 2);
   });
 
+  it('is remembered of sizes that have not been run for a while, but not for ever', () => {
+    const cost = learned([1, 2], 1, 10);
+    for (let i = 0; i < 100; i++) cost.observe(16, 26);
+    expect(cost.line().perRun).toBeCloseTo(10, 6);
+    for (let i = 0; i < 1_000; i++) cost.observe(16, 26);
+    expect(cost.line().perRun).toBe(0);
+  });
+
   it('of runs of one size is taken to be that of their rows, and never negative', () => {
     expect(learned([4, 4, 4], 0.5, 2).line()).toEqual({ perUnit: 1, perRun: 0 });
     const cost = new CostModel();
@@ -43,16 +51,30 @@ describe('what runs cost', () => {
 });
 
 describe('a batch', () => {
-  it('is filled until the fixed cost of a run is a tenth of it', () => {
-    expect(learned([1, 64, 128], 0.1, 1).batchUnits(1_000)).toBeCloseTo(90, 0);
+  it('is filled until the fixed cost of a run is a twentieth of it', () => {
+    expect(learned([1, 64, 128], 0.1, 1).batchUnits(1_000)).toBeCloseTo(190, 0);
   });
 
   it('is not filled beyond the time that a run may take', () => {
     expect(learned([1, 64, 128], 1, 10).batchUnits(50)).toBeCloseTo(40, 0);
   });
 
+  it('is filled beyond that time where a single row takes as long already', () => {
+    expect(learned([1, 64, 128], 1, 99).batchUnits(50)).toBeCloseTo(101, 0);
+  });
+
   it('grows step by step beyond what was measured', () => {
     expect(learned([1, 2], 0.001, 10).batchUnits(1_000)).toBe(4);
+  });
+
+  it('of single rows is tried with two now and then, so that what company saves is found out', () => {
+    const cost = learned([1], 5, 0);
+    const limits = Array.from({ length: 100 }, () => {
+      cost.observe(1, 5);
+      return cost.batchUnits(1_000);
+    });
+    expect(limits.filter((units) => units === 2)).toHaveLength(1);
+    expect(limits.filter((units) => units === 1)).toHaveLength(99);
   });
 
   it('of rows that gain nothing from company holds one', () => {

@@ -6,6 +6,7 @@ import { CostModel } from './cost-model.ts';
 import type { LoadedSignature, OnnxTensor, SessionOptions } from './messages.ts';
 import { NetworkThread } from './network-thread-client.ts';
 import type { Runnable, RunSlots } from './run-slots.ts';
+import { ReturningCallers } from './returning-callers.ts';
 import { RunRefusedError } from './run-refused.ts';
 import type { ItemResult, Priority, WaitingItem } from './waiting-item.ts';
 
@@ -83,8 +84,11 @@ export class Network implements Runnable {
   readonly #underWay = new Set<Promise<unknown>>();
   readonly #signature: LoadedSignature;
   #isBatched = false;
+  #hasRun = false;
   /** The elements of an item are counted where the network's shapes leave more than the batch open. */
   readonly #countsElements: boolean;
+  readonly #returning = new ReturningCallers();
+  #holding: NodeJS.Timeout | undefined;
   #unitsUnderWay = 0;
   #isClosed = false;
 
@@ -154,7 +158,7 @@ export class Network implements Runnable {
   }
 
   get isWaiting(): boolean {
-    return this.#free.length > 0 && this.#queue.size > 0;
+    return this.#free.length > 0 && this.#queue.size > 0 && !this.#isHeldBack;
   }
 
   get hasInteractive(): boolean {
@@ -214,6 +218,7 @@ export class Network implements Runnable {
         },
       };
       this.#queue.add(waiting);
+      this.#returning.arrived(performance.now());
       signal.addEventListener('abort', giveUp, { once: true });
       this.#options.slots.wake();
     });
@@ -229,9 +234,13 @@ export class Network implements Runnable {
     if (thread === undefined) throw new Error('a network that takes calls is not tried out');
     const { padding } = this.#options;
     const ended = this.#options.record();
+    const startedAtMs = performance.now();
     try {
       const ran = await watched(this.#options, 'run', thread.run(joined(items, padding), items[0]?.outputs ?? []));
-      this.#cost.observe(this.#unitsOfBatch(items.map((item) => ({ ...item, units: this.#unitsOf(item) }))), ran.ms);
+      const units = this.#unitsOfBatch(items.map((item) => ({ ...item, units: this.#unitsOf(item) })));
+      // The first run of all allocates: what it took says nothing of those that follow.
+      if (this.#hasRun) this.#cost.observe(units, performance.now() - startedAtMs);
+      this.#hasRun = true;
       return parted(ran.outputs, items, padding);
     } finally {
       ended();
@@ -258,6 +267,7 @@ export class Network implements Runnable {
   /** Refuses what waits, lets the runs under way finish, and frees the memory. A thread that hangs stays: only its process can be ended. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    clearTimeout(this.#holding);
     this.#options.slots.remove(this);
     for (const item of this.#queue.drain()) item.reject(new AppError('model.not_ready', { retryAfterMs: MIN_RETRY_AFTER_MS }));
     await Promise.allSettled(this.#underWay);
@@ -278,8 +288,10 @@ export class Network implements Runnable {
       const feeds = joined(items, padding);
       const ran = await watched(this.#options, 'run', thread.run(feeds, items[0]?.outputs ?? []));
       ms = ran.ms;
-      this.#cost.observe(units, ms);
       const endedAtMs = performance.now();
+      // With the way to the thread and back: it is what the next call waits for, and company shares it too.
+      this.#cost.observe(units, endedAtMs - startedAtMs);
+      if (this.#isBatched) this.#awaitReturning(items.length, endedAtMs);
       const parts = parted(ran.outputs, items, padding);
       isOk = true;
       for (const [index, item] of items.entries()) item.resolve({ outputs: parts[index] ?? [], startedAtMs, endedAtMs, batchRows: rows });
@@ -303,6 +315,24 @@ export class Network implements Runnable {
       this.#queue.add(item);
     }
     this.#options.slots.wake();
+  }
+
+  /** Is the next run held back for callers who are about to come again? */
+  get #isHeldBack(): boolean {
+    const { units, rows } = this.#batchLimit();
+    if (this.#queue.size >= rows || this.#queue.units >= units) return false;
+    return this.#returning.areAwaited(this.#queue.size);
+  }
+
+  /** After a run: holds the next one back for a moment, if that pays. */
+  #awaitReturning(items: number, endedAtMs: number): void {
+    clearTimeout(this.#holding);
+    const ms = this.#returning.ended(items, this.#queue.size, this.#cost.line().perRun, endedAtMs);
+    if (ms === 0) return;
+    this.#holding = setTimeout(() => {
+      this.#returning.giveUp();
+      this.#options.slots.wake();
+    }, ms);
   }
 
   #batchLimit(): { units: number; rows: number } {
@@ -339,7 +369,7 @@ export class Network implements Runnable {
     const units = this.#queue.units + this.#unitsUnderWay;
     if (units === 0) return 0;
     const limit = this.#isBatched ? this.#cost.batchUnits(this.#options.limits.batchMs) : 1;
-    const { perUnit, perRun } = this.#cost.isKnown ? this.#cost.line() : { perUnit: 0, perRun: 0 };
+    const { perUnit, perRun } = this.#cost.line();
     const runs = this.#isBatched ? Math.ceil(units / limit) : this.#queue.size + this.#underWay.size;
     return (units * perUnit + runs * perRun) / this.#threads.length;
   }
