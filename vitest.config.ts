@@ -24,7 +24,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{apps,libs}/*/src/**/*.spec.ts', 'scripts/**/*.spec.ts'],
-          exclude: ['**/*.int.spec.ts', '**/*.kafka.spec.ts'],
+          exclude: ['**/*.int.spec.ts', '**/*.kafka.spec.ts', '**/*.compat.spec.ts'],
           environment: 'node',
           testTimeout: 20_000,
           ...patient,
@@ -52,6 +52,18 @@ export default defineConfig({
           testTimeout: 180_000,
           hookTimeout: 180_000,
           fileParallelism: false,
+        },
+      },
+      {
+        // Beside servers of others, which it installs from PyPI; not a part of `npm test`.
+        ...shared,
+        test: {
+          name: 'compatibility',
+          include: ['{apps,libs}/*/src/**/*.compat.spec.ts'],
+          globalSetup: ['libs/testing/src/global-setup.ts'],
+          environment: 'node',
+          ...patient,
+          testTimeout: 60_000,
         },
       },
       {
