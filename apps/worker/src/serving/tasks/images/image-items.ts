@@ -20,8 +20,9 @@ export function forEachPicture<R>(
   assertBase64(call);
   const items: readonly BytesElement[] = itemsOf(processedInput(call), call.limits.maxItems);
   const turns = new Turns(call.signal);
-  return pMap(items, async (item, index) => work(await pictureFile(item, index, turns), turns), {
-    concurrency: atOnce,
-    signal: call.signal,
-  });
+  const each = async (item: BytesElement, index: number): Promise<R> => {
+    if (turns.isOver) await turns.next();
+    return work(await pictureFile(item, index, turns), turns);
+  };
+  return pMap(items, each, { concurrency: atOnce, signal: call.signal });
 }

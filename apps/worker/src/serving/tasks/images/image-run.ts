@@ -6,8 +6,9 @@ import type { OnnxTensor } from '../../runtime/messages.ts';
 import { describeTensor, type Signature, type SignatureTensor } from '../signature.ts';
 import type { PreparedImage } from './prepared-image.ts';
 
-/** Bytes of prepared pictures that one call may hold at a time. */
+/** Bytes of prepared pictures that one call may hold at a time, and pictures: more than the decoder has threads, enough for a batch. */
 const MAX_PREPARED_BYTES = 64 * 1_048_576;
+const MAX_PICTURES = 32;
 /** Pictures of one call that are under way at a time where their size is not known before. */
 const FEW_PICTURES = 4;
 
@@ -55,5 +56,5 @@ export function picturesAtOnce(preparation: ImagePreparation): number {
   const size = preparedSize(preparation);
   if (size === null) return FEW_PICTURES;
   const bytes = size.heightPixels * size.widthPixels * preparation.channels * Float32Array.BYTES_PER_ELEMENT;
-  return Math.max(1, Math.floor(MAX_PREPARED_BYTES / bytes));
+  return Math.min(MAX_PICTURES, Math.max(1, Math.floor(MAX_PREPARED_BYTES / bytes)));
 }
