@@ -1,5 +1,6 @@
-import { request } from 'undici';
 import { setTimeout as sleep } from 'node:timers/promises';
+import pMap from 'p-map';
+import { request } from 'undici';
 import { StartError } from '../start-error.ts';
 import { STEP_TIMEOUT_MS, type PlatformApi } from './api.ts';
 import { GraphError } from './graph-client.ts';
@@ -7,6 +8,8 @@ import { packageFilesIn } from './model-package.ts';
 import { whileItPasses } from './retry.ts';
 import type { StarterModel } from './seed-record.ts';
 
+/** Uploading waits for the registry's disk and database in turn; more at once only crowd them. */
+const MODELS_AT_ONCE = 3;
 /** Loading a starter model takes a second or two; this is for a machine that is busy with other things. */
 const MODEL_READY_TIMEOUT_MS = 120_000;
 /** A new key is known to the gateway within moments; after this it is refused for good. */
@@ -23,27 +26,29 @@ export async function ensureModels(
   models: readonly StarterModel[],
   signal: AbortSignal,
 ): Promise<void> {
-  for (const model of models) {
-    const files = packageFilesIn(root, model.folder);
-    for (const file of files) await whileItPasses(STEP_TIMEOUT_MS, signal, () => api.putArtifact(file.sha256, file.localPath));
-    // What the model does and is called stands in its weir.json. The same files again change nothing.
-    await whileItPasses(STEP_TIMEOUT_MS, signal, async () => {
-      try {
-        await api.public(operator, 'mutation ($input: PublishModelVersionInput!) { publishModelVersion(input: $input) { __typename } }', {
-          input: {
-            name: model.name,
-            version: model.version,
-            alias: 'production',
-            visibility: 'PUBLIC',
-            files: files.map((file) => ({ path: file.path, sha256: file.sha256, sizeBytes: file.sizeBytes })),
-          },
-        });
-      } catch (error) {
-        // This version is there from an earlier release of the project, with other files.
-        if (!(error instanceof GraphError && error.code === 'model.version_exists')) throw error;
-      }
-    });
-  }
+  await pMap(models, (model) => ensureModel(api, operator, root, model, signal), { concurrency: MODELS_AT_ONCE, signal });
+}
+
+async function ensureModel(api: PlatformApi, operator: string, root: string, model: StarterModel, signal: AbortSignal): Promise<void> {
+  const files = packageFilesIn(root, model.folder);
+  for (const file of files) await whileItPasses(STEP_TIMEOUT_MS, signal, () => api.putArtifact(file.sha256, file.localPath));
+  // What the model does and is called stands in its weir.json. The same files again change nothing.
+  await whileItPasses(STEP_TIMEOUT_MS, signal, async () => {
+    try {
+      await api.public(operator, 'mutation ($input: PublishModelVersionInput!) { publishModelVersion(input: $input) { __typename } }', {
+        input: {
+          name: model.name,
+          version: model.version,
+          alias: 'production',
+          visibility: 'PUBLIC',
+          files: files.map((file) => ({ path: file.path, sha256: file.sha256, sizeBytes: file.sizeBytes })),
+        },
+      });
+    } catch (error) {
+      // This version is there from an earlier release of the project, with other files.
+      if (!(error instanceof GraphError && error.code === 'model.version_exists')) throw error;
+    }
+  });
 }
 
 /**
