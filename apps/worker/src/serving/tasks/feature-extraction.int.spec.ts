@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { closeWrittenPackages, openWritten, type PackageContent } from './package.fixture.ts';
 import { aProcessedInput, outputOf } from './task-call.fixture.ts';
-import { aTokenTable, sumNetwork, tokenNetwork } from './texts/text-networks.fixture.ts';
+import { aTokenTable, sentenceNetwork, sumNetwork, tokenNetwork } from './texts/text-networks.fixture.ts';
 import { aWordPieceTokenizer } from './texts/tokenizer.fixture.ts';
 
 // [CLS] 2, [SEP] 3, one 5, two 6; [PAD] 0 would show in every mean.
@@ -69,12 +69,14 @@ describe('the embedding of a text', () => {
     },
   );
 
+  it('is the one of the text where the model gives those of its tokens too', async () => {
+    const content = { ...tokenizer, 'model.onnx': sentenceNetwork(TABLE, [3, 4]) };
+    expect(await vectors(content, ['one'])).toEqual([[expect.closeTo(0.6, 6), expect.closeTo(0.8, 6)]]);
+  });
+
   it.each<[string, PackageContent]>([
     ['a pooling that is not done here', pooling('pooling_mode_max_tokens')],
-    [
-      'several poolings at once',
-      pooling('pooling_mode_cls_token') && { '1_Pooling/config.json': { pooling_mode_cls_token: true, pooling_mode_mean_tokens: true } },
-    ],
+    ['several poolings at once', { '1_Pooling/config.json': { pooling_mode_cls_token: true, pooling_mode_mean_tokens: true } }],
     ['a layer that is not in the network', modules('Transformer', 'Pooling', 'Dense')],
   ])('is refused when the package asks for %s', async (_, content) => {
     await expect(openWritten('feature-extraction', { ...tokenModel, ...content })).rejects.toMatchObject({ code: 'model.package_invalid' });

@@ -111,6 +111,15 @@ describe('a record', () => {
     expect(model.runs).toHaveLength(0);
   });
 
+  it('without a feature has its default, whatever the name is', async () => {
+    const features = [{ kind: 'number', name: 'constructor', default: 7 }];
+    const model = await openWritten('tabular-regression', {
+      'model.onnx': linearNetwork({ inputs: 1, outputs: 1 }),
+      'weir.json': { tabular: { features } },
+    });
+    expect(await values(model, {}, { constructor: 8 })).toEqual([7, 8]);
+  });
+
   it.each([1e39, -1e39])('with %d, which the model cannot hold, is refused before the model runs', async (size) => {
     const features = [{ kind: 'number', name: 'size' }];
     const model = await openWritten('tabular-regression', {

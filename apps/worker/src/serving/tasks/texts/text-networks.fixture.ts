@@ -46,6 +46,28 @@ export function sumNetwork(table: TokenTable, output: string): Buffer {
   });
 }
 
+/** `last_hidden_state` of each token, and a `sentence_embedding` that says something else, as sentence-transformers exports them. */
+export function sentenceNetwork(table: TokenTable, sentence: readonly number[]): Buffer {
+  const size = sentence.length;
+  return onnxModel({
+    inputs: [tokens('input_ids'), tokens('attention_mask')],
+    outputs: [
+      { name: 'last_hidden_state', dims: ['texts', 'tokens', size] },
+      { name: 'sentence_embedding', dims: ['texts', size] },
+    ],
+    nodes: [
+      { operator: 'Gather', inputs: ['table', 'input_ids'], outputs: ['last_hidden_state'] },
+      { operator: 'Cast', inputs: ['attention_mask'], outputs: ['mask'], attributes: { to: { int: 1 } } },
+      { operator: 'ReduceMax', inputs: ['mask'], outputs: ['one'], attributes: { axes: { ints: [1] } } },
+      { operator: 'Mul', inputs: ['one', 'sentence'], outputs: ['sentence_embedding'] },
+    ],
+    initialisers: [
+      { name: 'table', dims: [table.length, size], data: table.flat() },
+      { name: 'sentence', dims: [size], data: sentence },
+    ],
+  });
+}
+
 /** A table for as many tokens as there are, zero but for the rows that are given. */
 export function aTokenTable(
   size: number,

@@ -23,6 +23,7 @@ const TEXTS = [
   '日本に住む。mixed',
   '👩‍👩‍👧‍👦 and 🙂🙂',
   'a [MASK] b [SEP]c <mask> d<|end|>e </s>',
+  'one <|gap|> two<|end|>! three <|end|>',
   `${'x'.repeat(150)} y`,
   'a\u0301\u0301b e\u0301 ﬁne ½ ～ हिन्दी में',
   'control\u0000\u0007 \ufffd nbsp\u00a0 wide\u3000space \ud83d alone',

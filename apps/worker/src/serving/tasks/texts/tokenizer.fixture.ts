@@ -104,7 +104,11 @@ export function aByteLevelTokenizer(pattern: string | null = null): object {
   const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: pattern === null };
   return {
     version: '1.0',
-    added_tokens: [special(tokens.length, '<|end|>')],
+    added_tokens: [
+      special(tokens.length, '<|end|>'),
+      special(tokens.length + 1, '<|end|>!'),
+      special(tokens.length + 2, '<|gap|>', { lstrip: true, rstrip: true }),
+    ],
     normalizer: null,
     pre_tokenizer:
       pattern === null
@@ -115,6 +119,6 @@ export function aByteLevelTokenizer(pattern: string | null = null): object {
           },
     post_processor: byteLevel,
     decoder: byteLevel,
-    model: { type: 'BPE', vocab: vocabularyOf([...tokens, '<|end|>']), merges },
+    model: { type: 'BPE', vocab: vocabularyOf([...tokens, '<|end|>', '<|end|>!', '<|gap|>']), merges },
   };
 }
