@@ -5,14 +5,6 @@ import { wholeNumberParameter } from './processed-input.ts';
 import { bestFirst } from './ranking.ts';
 import type { Signature } from './signature.ts';
 
-/** How the numbers that a classifier gives become labels with scores. */
-export interface ClassNames {
-  /** In the model's order; may be shorter than the model's classes. */
-  readonly labels: readonly string[];
-  /** Each class for itself (sigmoid), or one of all (softmax). */
-  readonly isMultiLabel: boolean;
-}
-
 /** The score of each class of one item, in the model's order. */
 export type Scores = ArrayLike<number>;
 
