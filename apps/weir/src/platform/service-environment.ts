@@ -30,6 +30,8 @@ export interface Addresses {
 
 /** What every program may need of the system. */
 const FROM_SYSTEM = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'NODE_V8_COVERAGE'];
+/** What a worker needs beside: where its secrets for other servers are, and where the libraries of graphics cards are. */
+const FOR_WORKER = ['WEIR_WORKER_SECRETS_DIR', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES'];
 /** The launcher decides these, or they are secrets of the launcher or of the demonstration. */
 const NEVER_PASSED =
   /^WEIR_(?:HOME|HOST|PORT|GRPC_PORT|URL|START_TIMEOUT_MS|DATABASE_.*|BUS_URL|INTERNAL_PORT|.*(?:PASSWORD|SECRET|TOKEN|API_KEY|EMAIL).*)$/;
@@ -39,7 +41,7 @@ export function environmentOf(service: Service, parts: EnvironmentParts): Record
   const { settings, home, ports, databases, keys, inherited } = parts;
   const kafkaPassword = inherited.WEIR_KAFKA_PASSWORD;
   return {
-    ...passedOn(inherited),
+    ...passedOn(inherited, isForAll),
     // Compiled code of the last start: a warm start then needs half the processor time.
     NODE_COMPILE_CACHE: home.compileCache,
     WEIR_HOST: '127.0.0.1',
@@ -54,6 +56,7 @@ export function environmentOf(service: Service, parts: EnvironmentParts): Record
     WEIR_SIGNING_KEY_FILE: keys.privateKeyOf(service.name),
     WEIR_INTERNAL_KEYS_FILE: keys.keySet,
     ...(service.hasDatabase ? { WEIR_DATABASE_URL: databases.of(service.name) } : {}),
+    ...(service.name === 'worker' ? passedOn(inherited, (name) => FOR_WORKER.includes(name)) : {}),
     ...ownSettings(service.name, settings, home, ports),
   };
 }
@@ -85,9 +88,11 @@ function ownSettings(name: ServiceName, settings: LauncherSettings, home: Home, 
   }
 }
 
-function passedOn(inherited: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  const isPassed = (name: string): boolean =>
-    FROM_SYSTEM.includes(name) || name.startsWith('OTEL_') || (name.startsWith('WEIR_') && !NEVER_PASSED.test(name));
+function isForAll(name: string): boolean {
+  return FROM_SYSTEM.includes(name) || name.startsWith('OTEL_') || (name.startsWith('WEIR_') && !NEVER_PASSED.test(name));
+}
+
+function passedOn(inherited: Readonly<Record<string, string | undefined>>, isPassed: (name: string) => boolean): Record<string, string> {
   return Object.fromEntries(
     Object.entries(inherited).filter((entry): entry is [string, string] => entry[1] !== undefined && isPassed(entry[0])),
   );
