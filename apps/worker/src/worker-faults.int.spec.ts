@@ -1,4 +1,5 @@
-import { eventually, onnxModel, type OnnxGraph } from '@weir/testing';
+import type { Principal } from '@weir/access';
+import { anOperator, aPrincipal, eventually, onnxModel, type OnnxGraph } from '@weir/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { starterPackage, startTestWorker, type TestWorker } from './worker.fixture.ts';
 
@@ -170,6 +171,25 @@ describe('memory', () => {
       Number(new RegExp(`^weir_model_loads_total\\{model="${name}".*outcome="ready".*\\} (\\d+)$`, 'm').exec(metrics)?.[1]),
     );
     expect(Math.max(...loads)).toBeGreaterThan(1);
+  });
+});
+
+describe('an operator', () => {
+  const operator = anOperator();
+  const control = (what: 'load' | 'unload', model: string, principal: Principal) =>
+    worker.request(`/v2/repository/models/${model}/${what}`, { method: 'POST', principal });
+
+  it('unloads a model and loads it again; calls in between are answered, and nobody else may', async () => {
+    worker = await startTestWorker();
+    await placed('doubling', doubling);
+    expect((await control('unload', 'doubling', aPrincipal({ tenantId: 'acme' }))).status).toBe(403);
+    const calls = Promise.all(Array.from({ length: 40 }, () => worker.infer('doubling', rows(1, 2))));
+    expect((await control('unload', 'doubling', operator)).status).toBe(200);
+    expect((await calls).map(({ status }) => status)).toEqual(Array.from({ length: 40 }, () => 200));
+    expect((await control('unload', 'doubling', operator)).status).toBe(200);
+    expect((await worker.infer('doubling', rows(3, 4))).body.outputs?.[0]?.data).toEqual([6, 8]);
+    expect((await control('load', 'doubling', operator)).status).toBe(200);
+    expect((await control('load', 'nothing', operator)).status).toBe(404);
   });
 });
 

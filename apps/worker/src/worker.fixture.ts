@@ -9,7 +9,7 @@ import { INTERNAL_TOKEN_HEADER, InternalTokenVerifier, servicePrincipal, type In
 import { placementChanged, workerChanged, type PackageFile, type PlacementState, type WorkerState } from '@weir/contracts';
 import { systemIds } from '@weir/kernel';
 import { toRecord, type EventBus } from '@weir/platform/bus';
-import { eventually, startTestService } from '@weir/testing';
+import { eventually, startTestService, type TestRequest } from '@weir/testing';
 import { workerDefinition } from './worker.definition.ts';
 
 const MODELS = fileURLToPath(new URL('../../../models/', import.meta.url));
@@ -102,6 +102,8 @@ export interface TestWorker {
     signal?: AbortSignal,
     principal?: Principal,
   ): Promise<InferenceAnswer>;
+  /** Any request to the process that serves the model of the path. */
+  request(path: string, init: TestRequest): Promise<Response>;
   get(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
   /** An internal token for this worker, of the gateway for itself or somebody else. */
   token(principal?: Principal): Promise<string>;
@@ -190,6 +192,10 @@ export async function startTestWorker(
         signal,
       });
       return { status: response.status, headers: response.headers, body: (await response.json()) as InferenceAnswer['body'] };
+    },
+    request: (path, init) => {
+      const [, model = ''] = /\/models\/([^/]+)/.exec(path) ?? [];
+      return service.request(`${urlOf(model)}${path}`, init);
     },
     get: (path, headers) => {
       const [, model = ''] = /^\/v2\/models\/([^/]+)/.exec(path) ?? [];

@@ -17,6 +17,7 @@ import {
 import { hangUpWhenAnswered } from '@weir/platform/fastify';
 import { inSpan, type Logger } from '@weir/platform/telemetry';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { z } from 'zod';
 import type { VersionStatistics } from '../statistics/version-statistics.ts';
 import { timeoutMsOf, withDeadline } from './deadline.ts';
 import { answerError } from './error-answer.ts';
@@ -92,6 +93,8 @@ export interface Edge {
   close(): Promise<void>;
 }
 
+const controlSchema = z.looseObject({ parameters: z.looseObject({ version: z.string().optional() }).optional() });
+
 interface ModelParams {
   readonly model: string;
   readonly version?: string;
@@ -146,12 +149,29 @@ export function openInferenceEdge(options: EdgeOptions): Edge {
     for (const what of ['load', 'unload'] as const) {
       scope.post(`/v2/repository/models/:model/${what}`, async (request: ModelRequest, reply) => {
         assertOperator(request);
-        await versions.get(request.params.model).control(what, AbortSignal.timeout(CONTROL_TIMEOUT_MS));
+        await versions.get(request.params.model, versionOf(request.body)).control(what, AbortSignal.timeout(CONTROL_TIMEOUT_MS));
         return reply.status(200).send({});
       });
     }
   });
   return { app, close: () => hangUp(() => app.close()) };
+}
+
+/** `parameters.version` of an operator's request; undefined where it names none. */
+function versionOf(body: unknown): string | undefined {
+  if (!Buffer.isBuffer(body) || body.length === 0) return undefined;
+  const parsed = controlSchema.safeParse(jsonOf(body));
+  if (!parsed.success)
+    throw new AppError('request.invalid', { field: 'parameters.version', message: 'parameters.version must be the name of a version.' });
+  return parsed.data.parameters?.version;
+}
+
+function jsonOf(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch (error) {
+    throw new AppError('request.malformed', { cause: error });
+  }
 }
 
 function answer(options: EdgeOptions, request: ModelRequest, reply: FastifyReply): Promise<FastifyReply> {

@@ -4,6 +4,7 @@ import { encodeResponse, readRequest, type ModelMetadata } from '@weir/open-infe
 import { currentSpanParent, recordSpan, type Logger } from '@weir/platform/telemetry';
 import { openInferenceEdge, type Edge, type EdgeAnswer, type EdgeCall, type EdgeVersion } from '../../open-inference/edge.ts';
 import type { ServingSettings } from '../control-messages.ts';
+import type { OnnxTensor } from '../runtime/messages.ts';
 import { infer } from '../tasks/infer.ts';
 import { metadataOf } from '../tasks/metadata.ts';
 import { sequenceOf, type SequenceStore } from '../tasks/sequences.ts';
@@ -47,7 +48,9 @@ function edgeVersion(options: ServingEdgeOptions, entry: ServedEntry): EdgeVersi
     statistics,
     unavailable: served.isInMemory ? null : 'unloaded',
     metadata: (name, signal): Promise<ModelMetadata> =>
-      served.use(signal, async (taskVersion) => metadataOf(taskVersion, name, options.versions.versionsOf(modelId))),
+      served.use({ priority: 'interactive', signal, isAdmitted: false }, async (taskVersion) =>
+        metadataOf(taskVersion, name, options.versions.versionsOf(modelId)),
+      ),
     // It is loaded when it is called.
     assertReady: () => undefined,
     infer: (call) => inferIn(options, entry, call),
@@ -90,21 +93,19 @@ function run(
   limits: TaskLimits,
 ): ReturnType<typeof infer> {
   const parent = currentSpanParent();
-  const progress = { priority, signal, isAdmitted: false };
-  const runItem = async (item: RunItem) => {
-    const queuedAtMs = performance.now();
-    const result = await served.run(item, progress);
-    if (parent !== undefined) {
-      recordSpan('queue', parent, queuedAtMs, result.startedAtMs, { network: item.network });
-      recordSpan('execute', parent, result.startedAtMs, result.endedAtMs, {
-        network: item.network,
-        rows: item.rows,
-        'batch.rows': result.batchRows,
-      });
-    }
-    return result.outputs;
-  };
-  return served.use(signal, (version) => infer({ version, request, limits, signal, run: runItem, sequence }));
+  return served.use({ priority, signal, isAdmitted: false }, (version, runRows) => {
+    const runItem = async (item: RunItem): Promise<readonly OnnxTensor[]> => {
+      const queuedAtMs = performance.now();
+      const { outputs, startedAtMs, endedAtMs, batchRows } = await runRows(item);
+      if (parent !== undefined) {
+        const { network, rows } = item;
+        recordSpan('queue', parent, queuedAtMs, startedAtMs, { network });
+        recordSpan('execute', parent, startedAtMs, endedAtMs, { network, rows, 'batch.rows': batchRows });
+      }
+      return outputs;
+    };
+    return infer({ version, request, limits, signal, run: runItem, sequence });
+  });
 }
 
 function taskLimitsOf({ maxItems, maxTextCharacters, maxImagePixels, maxAudioSeconds }: ServingSettings): TaskLimits {

@@ -44,10 +44,51 @@ export interface CallProgress {
   isAdmitted: boolean;
 }
 
-/** A version that is in memory. */
-interface InMemory {
+/** A version that is in memory, until the last call that began with it has ended. */
+class InMemory {
   readonly version: TaskVersion;
-  readonly networks: ReadonlyMap<string, Network>;
+  readonly #networks: ReadonlyMap<string, Network>;
+  readonly #idle = Promise.withResolvers<void>();
+  #calls = 0;
+  #isLeaving = false;
+
+  constructor(version: TaskVersion, networks: ReadonlyMap<string, Network>) {
+    this.version = version;
+    this.#networks = networks;
+  }
+
+  get queueLength(): number {
+    let waiting = 0;
+    for (const network of this.#networks.values()) waiting += network.waiting;
+    return waiting;
+  }
+
+  async use<T>(work: () => Promise<T>): Promise<T> {
+    this.#calls++;
+    try {
+      return await work();
+    } finally {
+      this.#calls--;
+      if (this.#isLeaving && this.#calls === 0) this.#idle.resolve();
+    }
+  }
+
+  async run(item: RunItem, call: CallProgress): Promise<ItemResult> {
+    const network = this.#networks.get(item.network);
+    if (network === undefined) throw new AppError('model.failed', { cause: new Error(`no network ${item.network}`) });
+    const { priority, signal, isAdmitted } = call;
+    const { feeds, outputs, rows, length = 0 } = item;
+    const result = network.submit({ feeds, outputs, rows, length, priority, signal, isAdmitted });
+    call.isAdmitted = true;
+    return result;
+  }
+
+  /** Frees it when the calls that use it have ended: each has a deadline. */
+  async leave(): Promise<void> {
+    this.#isLeaving = true;
+    if (this.#calls > 0) await this.#idle.promise;
+    await free(this.version, this.#networks);
+  }
 }
 
 /** A version that this process takes calls for, whether it is in memory or not. */
@@ -84,9 +125,7 @@ export class ServedVersion {
 
   /** Items that wait for a run. */
   get queueLength(): number {
-    let waiting = 0;
-    for (const network of this.#inMemory?.networks.values() ?? []) waiting += network.waiting;
-    return waiting;
+    return this.#inMemory?.queueLength ?? 0;
   }
 
   /**
@@ -99,17 +138,18 @@ export class ServedVersion {
     const { placed } = this.#options;
     const before = privateMemoryBytes();
     const networks = new Map<string, Network>();
+    let version: TaskVersion | null = null;
     const ended = this.#options.record();
     try {
       const modelPackage = await readModelPackage(placed.directory, placed.files, placed.task);
       for (const [role, spec] of modelPackage.networks) networks.set(role, await this.#loadNetwork(modelPackage, spec));
       const signatures = new Map<string, LoadedSignature>([...networks].map(([role, network]) => [role, network.signature]));
-      const version = await prepareVersion(modelPackage, signatures);
+      version = await prepareVersion(modelPackage, signatures);
       await this.#warmUp(version, networks);
       if (this.#isRemoved) throw new AppError('model.not_ready');
-      this.#inMemory = { version, networks };
+      this.#inMemory = new InMemory(version, networks);
     } catch (error) {
-      await Promise.all([...networks.values()].map((network) => network.close()));
+      await free(version, networks);
       throw asLoadError(error);
     } finally {
       ended();
@@ -125,11 +165,11 @@ export class ServedVersion {
     this.#waiting = null;
   }
 
-  /** Frees its memory once its runs have ended; later calls ask for it again. */
+  /** Frees its memory once the calls that use it have ended; later ones ask for it again. */
   async unload(): Promise<void> {
     const inMemory = this.#inMemory;
     this.#inMemory = null;
-    if (inMemory !== null) await Promise.all([...inMemory.networks.values()].map((network) => network.close()));
+    await inMemory?.leave();
   }
 
   async remove(): Promise<void> {
@@ -141,29 +181,18 @@ export class ServedVersion {
   /**
    * Does `work` with the version in memory; waits for it when it is not.
    *
-   * @throws the reason of `signal` when it is aborted while waiting, and what `refuse` was told
+   * @param work is given the version, and what runs rows on its networks
+   * @throws the reason of the call's signal when it is aborted while waiting, and what `refuse` was told
    */
-  async use<T>(signal: AbortSignal, work: (version: TaskVersion) => Promise<T>): Promise<T> {
+  async use<T>(call: CallProgress, work: (version: TaskVersion, run: (item: RunItem) => Promise<ItemResult>) => Promise<T>): Promise<T> {
     this.#underWay++;
     try {
-      const inMemory = this.#inMemory ?? (await this.#awaited(signal));
-      return await work(inMemory.version);
+      const inMemory = this.#inMemory ?? (await this.#awaited(call.signal));
+      return await inMemory.use(() => work(inMemory.version, (item) => inMemory.run(item, call)));
     } finally {
       this.#underWay--;
       this.#usedAtMs = performance.now();
     }
-  }
-
-  /** Runs rows on one of the networks. */
-  async run(item: RunItem, call: CallProgress): Promise<ItemResult> {
-    const { priority, signal, isAdmitted } = call;
-    const { networks } = this.#inMemory ?? (await this.#awaited(signal));
-    const network = networks.get(item.network);
-    if (network === undefined) throw new AppError('model.failed', { cause: new Error(`no network ${item.network}`) });
-    const { feeds, outputs, rows, length = 0 } = item;
-    const result = network.submit({ feeds, outputs, rows, length, priority, signal, isAdmitted });
-    call.isAdmitted = true;
-    return result;
   }
 
   async #awaited(signal: AbortSignal): Promise<InMemory> {
@@ -245,6 +274,11 @@ export class ServedVersion {
       network.isBatched = network.hasBatchAxis && (version.modelPackage.weir.runtime?.batching ?? isInvariant);
     }
   }
+}
+
+async function free(version: TaskVersion | null, networks: ReadonlyMap<string, Network>): Promise<void> {
+  await Promise.all([...networks.values()].map((network) => network.close()));
+  await version?.prepared?.close();
 }
 
 function networkIsStuck(networks: ReadonlyMap<string, Network>): boolean {
