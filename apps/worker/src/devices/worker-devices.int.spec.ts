@@ -29,7 +29,7 @@ describe('a worker', () => {
 
 describe('trying execution providers', () => {
   it('tells of each alone what ONNX Runtime really does with it on this machine, without paths', async () => {
-    const { installed, trials } = await tryProviders(['cpu', 'dml'], {});
+    const { installed, trials } = await tryProviders(['cpu', 'dml', 'webgpu'], {});
     expect(installed).toContainEqual({ name: 'cpu', isBundled: true });
     expect(trials.cpu).toBeNull();
     expect(trials.dml).toContain('dml');

@@ -41,7 +41,8 @@ beforeAll(async () => {
   worker = await startTestWorker(
     {
       WEIR_WORKER_SECRETS_DIR: secrets,
-      WEIR_WORKER_HEALTH_INTERVAL_MS: '200',
+      // What a call finds out is not left to the next regular look.
+      WEIR_WORKER_HEALTH_INTERVAL_MS: '600000',
       WEIR_WORKER_REMOTE_CONCURRENCY: '2',
       WEIR_WORKER_QUEUE_LENGTH: '1',
     },
@@ -420,5 +421,16 @@ describe('a version that another server is to run', () => {
     expect((await call).status).toBe(200);
     await stopped;
     await stopping.close();
+  });
+
+  it('is looked after while nobody calls it', async () => {
+    const watching = await startTestWorker({ WEIR_WORKER_SECRETS_DIR: secrets, WEIR_WORKER_HEALTH_INTERVAL_MS: '100' });
+    const watched = await watching.place('watched', 'tensors', new Map(), { backend: backend() });
+    await watching.announced(watched.versionId, 'ready');
+    server.fault(gone);
+    await watching.announced(watched.versionId, 'loading');
+    server.fault(null);
+    await watching.announced(watched.versionId, 'ready');
+    await watching.close();
   });
 });

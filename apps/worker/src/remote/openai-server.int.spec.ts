@@ -137,6 +137,14 @@ describe('a server of OpenAI’s API that', () => {
       return found.error === undefined ? undefined : found;
     });
     expect(error).toBe('The server that runs the model answered 401: Invalid API key');
+    const before = sent().length;
+    const answer = await fetch(`${worker.urlOf(embedder)}/v2/models/refused/infer`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', [INTERNAL_TOKEN_HEADER]: await worker.token() },
+      body: JSON.stringify(texts('a')),
+    });
+    expect([answer.status, answer.headers.get('x-weir-error-code')]).toEqual([503, 'model.not_ready']);
+    expect(sent()).toHaveLength(before);
     await writeFile(join(secrets, 'wrong'), KEY, { mode: 0o600 });
     // Put right, it is found at the next look.
     await worker.announced(refused.versionId, 'ready');

@@ -1,4 +1,4 @@
-import { DATATYPES, decodeTensor, encodeRequest, encodeResponse, readResponse, type Tensor } from '@weir/open-inference';
+import { encodeRequest, encodeResponse, readResponse, type Tensor } from '@weir/open-inference';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { outlineOf, renamedAnswer } from './request-outline.ts';
@@ -74,7 +74,7 @@ describe('an answer that is handed on', () => {
   const tensors: fc.Arbitrary<Tensor[]> = fc.array(
     fc.record({
       name: fc.string({ minLength: 1, maxLength: 5 }),
-      datatype: fc.constant(DATATYPES[10]),
+      datatype: fc.constant('FP32' as const),
       shape: fc.constant([4]),
       data: fc.float32Array({ minLength: 4, maxLength: 4, noNaN: true, noDefaultInfinity: true }),
     }),
@@ -91,9 +91,7 @@ describe('an answer that is handed on', () => {
         const answer = readResponse(ours.body, ours.headers);
         expect(answer).toMatchObject({ model_name: NAMES.model_name, model_version: '1.0', parameters: { usage: NAMES.usage } });
         expect(answer.id).toBe(id);
-        expect(answer.outputs.map((output, index) => decodeTensor(output, `outputs[${index}]`).data)).toEqual(
-          outputs.map(({ data }) => data),
-        );
+        expect(answer.outputs).toEqual(readResponse(theirs.body, theirs.headers).outputs);
       }),
     );
   });
