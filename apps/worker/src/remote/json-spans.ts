@@ -124,9 +124,10 @@ function valueEnd(json: Buffer, start: number, end: number): number {
 }
 
 function stringEnd(json: Buffer, start: number, end: number): number {
-  for (let at = start + 1; at < end; at++) {
-    if (json[at] === BACKSLASH) at++;
-    else if (json[at] === QUOTE) return at + 1;
+  for (let at = json.indexOf(QUOTE, start + 1); at !== -1 && at < end; at = json.indexOf(QUOTE, at + 1)) {
+    let backslashes = 0;
+    while (json[at - 1 - backslashes] === BACKSLASH) backslashes++;
+    if (backslashes % 2 === 0) return at + 1;
   }
   throw new SyntaxError('a text does not end');
 }
@@ -137,12 +138,24 @@ function nestedEnd(json: Buffer, start: number, end: number): number {
     const byte = json[at];
     if (byte === QUOTE) at = stringEnd(json, at, end) - 1;
     else if (byte === OPEN_BRACE) closes.push(CLOSE_BRACE);
-    else if (byte === OPEN_BRACKET) closes.push(CLOSE_BRACKET);
-    else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
+    else if (byte === OPEN_BRACKET) {
+      closes.push(CLOSE_BRACKET);
+      at = plainEnd(json, at, end);
+    } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
       if (closes.pop() !== byte) throw new SyntaxError('brackets do not match');
       if (closes.length === 0) return at + 1;
     }
     if (closes.length > MAX_DEPTH) throw new SyntaxError('brackets are nested too deeply');
   }
   throw new SyntaxError('a bracket is not closed');
+}
+
+/** The place before the end of an array that holds numbers alone, as those of tensors do; of another one the place where it begins. */
+function plainEnd(json: Buffer, start: number, end: number): number {
+  const close = json.indexOf(CLOSE_BRACKET, start);
+  if (close === -1 || close >= end) return start;
+  const elements = json.subarray(start + 1, close);
+  const isPlain =
+    !elements.includes(QUOTE) && !elements.includes(OPEN_BRACKET) && !elements.includes(OPEN_BRACE) && !elements.includes(CLOSE_BRACE);
+  return isPlain ? close - 1 : start;
 }
