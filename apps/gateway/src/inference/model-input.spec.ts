@@ -145,7 +145,7 @@ describe('what does not fit is refused by the path of its field, with what was e
       'of sound that is no base64',
       'voice-activity-detection',
       { input: { audio: { base64: '====' } } },
-      'model.input_invalid',
+      'model.audio_invalid',
       'input.input.audio.base64',
       'base64',
     ],

@@ -46,7 +46,7 @@ interface ProcessedField {
   readonly isList: boolean;
   /** What follows an item in the name of the field that is wrong with it. */
   readonly suffix: string;
-  /** @throws request.invalid, model.image_invalid or model.input_invalid naming the item */
+  /** @throws request.invalid, model.image_invalid or model.audio_invalid naming the item */
   readonly encode: (items: readonly Item[]) => Pick<EncodedTensor, 'shape' | 'datatype' | 'data'>;
 }
 
@@ -60,7 +60,7 @@ const PROCESSED_FIELDS: Readonly<Record<FieldName, ProcessedField>> = {
   texts: list(TEXT_INPUT, texts),
   image: one(IMAGE_INPUT, files('model.image_invalid'), '.base64'),
   images: list(IMAGE_INPUT, files('model.image_invalid'), '.base64'),
-  audio: one(AUDIO_INPUT, files('model.input_invalid'), '.base64'),
+  audio: one(AUDIO_INPUT, files('model.audio_invalid'), '.base64'),
   record: one(RECORD_INPUT, records),
   records: list(RECORD_INPUT, records),
   user: one(USER_INPUT, texts),
@@ -141,7 +141,7 @@ function texts(items: readonly Item[]): Pick<EncodedTensor, 'shape' | 'datatype'
 }
 
 /** Files in base64, as the bytes that they are. */
-function files(code: 'model.image_invalid' | 'model.input_invalid'): ProcessedField['encode'] {
+function files(code: 'model.image_invalid' | 'model.audio_invalid'): ProcessedField['encode'] {
   return (items) => {
     const elements = items.map(({ value, field }) => {
       const base64 = (value as { readonly base64: string }).base64;

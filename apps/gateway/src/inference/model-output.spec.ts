@@ -152,12 +152,29 @@ const CASES: readonly [Task, ModelInput, readonly Tensor[], object][] = [
   [
     'recommendation',
     { user: 'ann' },
-    [texts('item', [1, 2], 'tea', 'jam'), floats('score', [1, 2], 3, 2)],
+    [texts('item', [1, 2], 'tea', 'jam'), floats('score', [1, 2], 3, 2), ints('count', [1], 2)],
     {
       __typename: 'Recommendation',
       recommended: [
         { item: 'tea', score: 3 },
         { item: 'jam', score: 2 },
+      ],
+    },
+  ],
+  [
+    'recommendation',
+    { users: ['ann', 'bob'] },
+    [texts('item', [2, 2], 'tea', 'jam', 'tea', ''), floats('score', [2, 2], 3, 2, 1, 0), ints('count', [2], 2, 1)],
+    {
+      __typename: 'Recommendations',
+      items: [
+        {
+          recommended: [
+            { item: 'tea', score: 3 },
+            { item: 'jam', score: 2 },
+          ],
+        },
+        { recommended: [{ item: 'tea', score: 1 }] },
       ],
     },
   ],

@@ -163,8 +163,9 @@ function regressions(tensors: AnswerTensors, items: number): Regression[] {
 function recommendations(tensors: AnswerTensors, items: number): Recommendation[] {
   const found = tensors.texts(ITEM_OUTPUT, items, ANY);
   const scores = tensors.numbers(SCORE_OUTPUT, items, found.size);
-  return rows(items, found.size, (at) => ({ item: textAt(found.elements, at), score: numberAt(scores.elements, at) })).map((row) => ({
-    recommended: row,
+  const counts = tensors.counts(items, found.size);
+  return rows(items, found.size, (at) => ({ item: textAt(found.elements, at), score: numberAt(scores.elements, at) })).map((row, item) => ({
+    recommended: row.slice(0, counts[item]),
   }));
 }
 

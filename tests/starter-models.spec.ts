@@ -1,0 +1,101 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { PlatformClient } from './harness/platform-client.ts';
+import { RunningPlatform } from './harness/running-platform.ts';
+
+interface Example {
+  readonly text: string | null;
+  readonly imageBase64: string | null;
+  readonly audioBase64: string | null;
+  readonly record: unknown;
+  readonly user: string | null;
+  readonly seed: number | null;
+  readonly requestJson: string | null;
+  readonly expectedLabel: string | null;
+}
+
+interface CataloguedModel {
+  readonly name: string;
+  readonly task: string;
+  readonly examples: readonly Example[];
+}
+
+const MODELS = `{ models(first: 100, tags: ["starter"]) { nodes { name task
+  examples { text imageBase64 audioBase64 record user seed requestJson expectedLabel } } } }`;
+const INFER = `mutation ($input: InferInput!) { infer(input: $input) { receiptId cost { amount } output { __typename
+  ... on Classification { labels { label score } } ... on ObjectDetection { objects { label box { left } } }
+  ... on RecognisedText { lines { text score polygon { x y } } } ... on TokenClassification { entities { label text } }
+  ... on Embedding { vector } ... on Regression { value } ... on Recommendation { recommended { item score } }
+  ... on GeneratedImage { base64 } ... on SpeechActivity { frames segments { startSeconds endSeconds } } ... on Tensors { tensors { name } } } } }`;
+
+const OUTPUT_OF_TASK: Readonly<Record<string, string>> = {
+  IMAGE_CLASSIFICATION: 'Classification',
+  TEXT_CLASSIFICATION: 'Classification',
+  TABULAR_CLASSIFICATION: 'Classification',
+  TABULAR_REGRESSION: 'Regression',
+  OBJECT_DETECTION: 'ObjectDetection',
+  IMAGE_TO_TEXT: 'RecognisedText',
+  TOKEN_CLASSIFICATION: 'TokenClassification',
+  FEATURE_EXTRACTION: 'Embedding',
+  RECOMMENDATION: 'Recommendation',
+  IMAGE_GENERATION: 'GeneratedImage',
+  VOICE_ACTIVITY_DETECTION: 'SpeechActivity',
+  TENSORS: 'Tensors',
+};
+
+/** The example as it is sent; null when it is too large to be shown. */
+function inputOf({ text, imageBase64, audioBase64, record, user, seed, requestJson }: Example): Record<string, unknown> | null {
+  if (text !== null) return { text };
+  if (imageBase64 !== null) return { image: { base64: imageBase64 } };
+  if (audioBase64 !== null) return { audio: { base64: audioBase64 } };
+  if (record !== null) return { record };
+  if (user !== null) return { user };
+  if (seed !== null) return { seed };
+  return requestJson === null ? null : { tensors: (JSON.parse(requestJson) as { inputs: unknown }).inputs };
+}
+
+describe('the starter models', () => {
+  let platform: RunningPlatform;
+  let client: PlatformClient;
+  let models: readonly CataloguedModel[];
+
+  beforeAll(async () => {
+    platform = await RunningPlatform.start();
+    client = platform.client;
+    models = (await client.data<{ models: { nodes: CataloguedModel[] } }>(MODELS)).models.nodes;
+  });
+  afterAll(() => platform.stop());
+
+  test('each answer the examples that the catalogue shows, in the type of their task', async () => {
+    expect(models.length).toBeGreaterThanOrEqual(8);
+    const wrong: string[] = [];
+    for (const { name, task, examples } of models) {
+      const inputs = examples.flatMap((example) => {
+        const input = inputOf(example);
+        return input === null ? [] : [{ input, expectedLabel: example.expectedLabel }];
+      });
+      if (inputs.length === 0) wrong.push(`${name} shows no example`);
+      for (const { input, expectedLabel } of inputs) {
+        const answer = await client.graph<{ infer: { output: { __typename: string; labels?: { label: string }[] } } }>(INFER, {
+          input: { model: name, input },
+        });
+        const output = answer.data?.infer.output;
+        if (output === undefined || output.__typename !== OUTPUT_OF_TASK[task]) wrong.push(`${name}: ${answer.text.slice(0, 300)}`);
+        else if (expectedLabel !== null && output.labels?.[0]?.label !== expectedLabel)
+          wrong.push(`${name}: ${expectedLabel} is expected, got ${output.labels?.[0]?.label}`);
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  test('each say what they take when they are given something else', async () => {
+    for (const { name, task } of models) {
+      const other = task.startsWith('TEXT') ? { user: 'x' } : { text: 'x' };
+      const { errors } = await client.graph(INFER, { input: { model: name, input: other } });
+      expect(errors?.[0]?.extensions, name).toMatchObject({
+        code: 'request.invalid',
+        field: expect.stringMatching(/^input\.input\.(text|user)$/),
+      });
+      expect(errors?.[0]?.message, name).toMatch(/takes .*tensors, got/);
+    }
+  });
+});
