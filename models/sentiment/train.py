@@ -16,6 +16,7 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent / "training"))
 
 import common  # first: it fixes the number of threads
+import word_pieces
 
 import numpy as np
 import torch
@@ -23,7 +24,6 @@ import torch.nn.functional as F
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification
 
@@ -33,8 +33,6 @@ SENTENCES = [
     ("sentiment-yelp.tsv", "b565b1eeb864d76842588c3a256731b08bcdd9faf6de507bfe211a96f8b81912"),
 ]
 LABELS = ["NEGATIVE", "POSITIVE"]
-SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-PADDING, UNKNOWN, CLASS, SEPARATOR = range(4)
 VOCABULARY = 4000
 MAX_TOKENS = 64
 # Keeps most spliced texts below MAX_TOKENS, so that the network sees what the teacher has judged.
@@ -75,57 +73,8 @@ def fit_teacher(texts, labels):
     return make_pipeline(features, LogisticRegression(C=10, max_iter=1000)).fit(texts, labels)
 
 
-def new_tokenizer(model):
-    tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    return tokenizer
-
-
-def learn_vocabulary(texts):
-    """WordPiece pieces of the texts, piece -> number, with the special tokens first.
-
-    The trainer numbers the letters that continue a word in the order of a randomly seeded hash table, and breaks
-    ties by those numbers: two runs give two vocabularies. So it gets these letters in a fixed order beforehand.
-    """
-    tokenizer = new_tokenizer(models.WordPiece(unk_token="[UNK]"))
-    words = {
-        word
-        for text in texts
-        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text))
-    }
-    continuing = sorted({"##" + letter for word in words for letter in word[1:]})
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=VOCABULARY, special_tokens=SPECIAL_TOKENS + continuing, show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer.get_vocab()
-
-
-def build_tokenizer(texts):
-    """A WordPiece tokenizer of the training sentences, with the special tokens where BERT has them."""
-    tokenizer = new_tokenizer(models.WordPiece(learn_vocabulary(texts), unk_token="[UNK]"))
-    tokenizer.decoder = decoders.WordPiece()
-    tokenizer.add_special_tokens(SPECIAL_TOKENS)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", CLASS), ("[SEP]", SEPARATOR)],
-    )
-    tokenizer.enable_truncation(MAX_TOKENS)
-    return tokenizer
-
-
 def encode(tokenizer, texts):
     return [encoding.ids for encoding in tokenizer.encode_batch(texts)]
-
-
-def padded(token_lists):
-    """(input ids, attention mask) as int64 arrays, padded at the end to the longest text."""
-    width = max(map(len, token_lists))
-    ids = np.array([tokens + [PADDING] * (width - len(tokens)) for tokens in token_lists], dtype=np.int64)
-    mask = np.array([[1] * len(tokens) + [0] * (width - len(tokens)) for tokens in token_lists], dtype=np.int64)
-    return ids, mask
 
 
 def build_network(vocabulary):
@@ -138,7 +87,7 @@ def build_network(vocabulary):
         max_position_embeddings=128,
         hidden_dropout_prob=0.1,
         attention_probs_dropout_prob=0.1,
-        pad_token_id=PADDING,
+        pad_token_id=word_pieces.PADDING,
         id2label=dict(enumerate(LABELS)),
         label2id={label: index for index, label in enumerate(LABELS)},
         architectures=["BertForSequenceClassification"],
@@ -187,7 +136,7 @@ def train(texts, teacher, tokenizer):
         spliced = splice(texts, generator)
         tokens, targets = encode(tokenizer, spliced), judge(teacher, spliced)
         for rows in batches(tokens, generator):
-            ids, mask = map(torch.from_numpy, padded([tokens[row] for row in rows]))
+            ids, mask = map(torch.from_numpy, word_pieces.padded([tokens[row] for row in rows]))
             logits = network(input_ids=ids, attention_mask=mask).logits
             loss = F.cross_entropy(logits, targets[rows])
             optimiser.zero_grad()
@@ -213,7 +162,7 @@ class OnnxInterface(nn.Module):
 
 
 def export(network, path):
-    ids = torch.full((2, 8), UNKNOWN)
+    ids = torch.full((2, 8), word_pieces.UNKNOWN)
     axes = {0: "batch", 1: "sequence"}
     common.export_onnx(
         OnnxInterface(network), (ids, torch.ones_like(ids), torch.zeros_like(ids)), path,
@@ -223,7 +172,7 @@ def export(network, path):
 
 
 def feeds(tokenizer, texts):
-    ids, mask = padded(encode(tokenizer, texts))
+    ids, mask = word_pieces.padded(encode(tokenizer, texts))
     return {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
 
 
@@ -234,18 +183,7 @@ def predict(session, tokenizer, texts):
 
 def write_configuration(folder, network, tokenizer):
     network.config.to_json_file(folder / "config.json", use_diff=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    named_tokens = {
-        "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "mask_token": "[MASK]",
-    }
-    common.write_json(folder / "special_tokens_map.json", named_tokens)
-    common.write_json(folder / "tokenizer_config.json", {
-        "tokenizer_class": "BertTokenizer",
-        "do_lower_case": True,
-        "model_max_length": MAX_TOKENS,
-        "clean_up_tokenization_spaces": True,
-        **named_tokens,
-    })
+    word_pieces.write_tokenizer(folder, tokenizer, MAX_TOKENS)
 
 
 def write_weir(folder, accuracy, held_out_count):
@@ -329,7 +267,7 @@ def main():
 
     training_texts = [text for text, _ in training]
     teacher = fit_teacher(training_texts, [label for _, label in training])
-    tokenizer = build_tokenizer(training_texts)
+    tokenizer = word_pieces.build_tokenizer(training_texts, VOCABULARY, MAX_TOKENS)
     network = train(training_texts, teacher, tokenizer)
     model_path = out / "onnx" / "model.onnx"
     export(network, model_path)

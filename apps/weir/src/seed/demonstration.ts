@@ -12,6 +12,7 @@ export const DEMONSTRATION = {
     { name: 'emoji-group', folder: 'models/emoji-group', version: '1.0.0' },
     { name: 'library-recommender', folder: 'models/library-recommender', version: '1.0.0' },
     { name: 'read-text', folder: 'models/read-text', version: '1.0.0' },
+    { name: 'sentence-embedder', folder: 'models/sentence-embedder', version: '1.0.0' },
     { name: 'voice-activity', folder: 'models/voice-activity', version: '1.0.0' },
   ],
   plan: {
@@ -30,6 +31,7 @@ export const DEMONSTRATION = {
       { model: 'emoji-group', meter: 'inputs', unitAmount: '0.0010', per: 1 },
       { model: 'library-recommender', meter: 'requests', unitAmount: '0.0003', per: 1 },
       { model: 'read-text', meter: 'inputs', unitAmount: '0.0100', per: 1 },
+      { model: 'sentence-embedder', meter: 'input-tokens', unitAmount: '0.02', per: 1000 },
       { model: 'voice-activity', meter: 'requests', unitAmount: '0.0010', per: 1 },
     ],
   },

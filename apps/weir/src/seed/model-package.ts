@@ -13,7 +13,7 @@ export interface LocalPackageFile extends PackageFile {
 /** Files of the model that lie in an npm package. */
 const SOURCES_FILE = 'sources.json';
 /** What made or checks the model is not part of what a worker runs. */
-const NOT_SHIPPED = new Set(['train.py', 'measure.py', 'example.json', '__pycache__', SOURCES_FILE]);
+const NOT_SHIPPED = new Set(['train.py', 'measure.py', 'example.json', 'paraphrases.json', '__pycache__', SOURCES_FILE]);
 
 const sourcesSchema = z.array(
   z.object({
