@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { PlatformClient } from './harness/platform-client.ts';
 import { RunningPlatform } from './harness/running-platform.ts';
@@ -19,6 +21,7 @@ interface CataloguedModel {
   readonly examples: readonly Example[];
 }
 
+const FOLDER = new URL('../models/', import.meta.url).pathname;
 const MODELS = `{ models(first: 100, tags: ["starter"]) { nodes { name task
   examples { text imageBase64 audioBase64 record user seed requestJson expectedLabel } } } }`;
 const INFER = `mutation ($input: InferInput!) { infer(input: $input) { receiptId cost { amount } output { __typename
@@ -41,6 +44,12 @@ const OUTPUT_OF_TASK: Readonly<Record<string, string>> = {
   VOICE_ACTIVITY_DETECTION: 'SpeechActivity',
   TENSORS: 'Tensors',
 };
+
+const fileOf = (model: string, file: string): unknown => JSON.parse(readFileSync(path.join(FOLDER, model, file), 'utf8'));
+const exampleFile = (model: string, file: string): { base64: string } => ({
+  base64: readFileSync(path.join(FOLDER, model, 'examples', file)).toString('base64'),
+});
+const likeness = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, value, at) => sum + value * (b[at] ?? 0), 0);
 
 /** The example as it is sent; null when it is too large to be shown. */
 function inputOf({ text, imageBase64, audioBase64, record, user, seed, requestJson }: Example): Record<string, unknown> | null {
@@ -89,7 +98,7 @@ describe('the starter models', () => {
 
   test('each say what they take when they are given something else', async () => {
     for (const { name, task } of models) {
-      const other = task.startsWith('TEXT') ? { user: 'x' } : { text: 'x' };
+      const other = task === 'RECOMMENDATION' ? { text: 'x' } : { user: 'x' };
       const { errors } = await client.graph(INFER, { input: { model: name, input: other } });
       expect(errors?.[0]?.extensions, name).toMatchObject({
         code: 'request.invalid',
@@ -97,5 +106,54 @@ describe('the starter models', () => {
       });
       expect(errors?.[0]?.message, name).toMatch(/takes .*tensors, got/);
     }
+  });
+
+  async function outputOf<T>(model: string, input: Record<string, unknown>): Promise<T> {
+    return (await client.data<{ infer: { output: T } }>(INFER, { input: { model, input } })).infer.output;
+  }
+
+  test('read a picture of text line by line', async () => {
+    const { examples } = fileOf('read-text', 'weir.json') as { examples: { expected: { text: string[] } }[] };
+    const { lines } = await outputOf<{ lines: { text: string }[] }>('read-text', { image: exampleFile('read-text', 'note.png') });
+    expect(lines.map((line) => line.text)).toEqual(examples[0]?.expected.text);
+  });
+
+  test('hear speech where somebody speaks, and none in noise', async () => {
+    interface Heard {
+      readonly segments: readonly { readonly startSeconds: number; readonly endSeconds: number }[];
+    }
+    const speech = await outputOf<Heard>('voice-activity', { audio: exampleFile('voice-activity', 'speech.wav') });
+    const seconds = speech.segments.reduce((sum, { startSeconds, endSeconds }) => sum + endSeconds - startSeconds, 0);
+    expect(seconds).toBeGreaterThan(1);
+    expect((await outputOf<Heard>('voice-activity', { audio: exampleFile('voice-activity', 'noise.wav') })).segments).toEqual([]);
+  });
+
+  test('do not recommend to a project what it is known to use', async () => {
+    const { inkscape = [] } = fileOf('library-recommender', 'seen.json') as { inkscape?: number[] };
+    const items = fileOf('library-recommender', 'items.json') as { id: string }[];
+    const known = new Set(inkscape.map((at) => items[at]?.id));
+    const { recommended } = await outputOf<{ recommended: { item: string }[] }>('library-recommender', { user: 'inkscape' });
+    expect(known.size).toBeGreaterThan(5);
+    expect(recommended.length).toBeGreaterThan(5);
+    expect(recommended.filter(({ item }) => known.has(item))).toEqual([]);
+  });
+
+  test('draw the same digit from the same seed, and another from another', async () => {
+    const [first, again, other] = await Promise.all([1, 1, 2].map((seed) => outputOf<{ base64: string }>('digit-generator', { seed })));
+    expect(again).toEqual(first);
+    expect(other).not.toEqual(first);
+    const { labels } = await outputOf<{ labels: { score: number }[] }>('digits', { image: { base64: first?.base64 } });
+    expect(labels[0]?.score).toBeGreaterThan(0.3);
+  });
+
+  test('put sentences that mean alike closer together than others', async () => {
+    const [battery = [], charge = [], king = []] = await Promise.all(
+      ['The battery runs out very quickly.', 'It does not hold its charge for long.', 'The king died without an heir.'].map(
+        async (text) => (await outputOf<{ vector: number[] }>('sentence-embedder', { text })).vector,
+      ),
+    );
+    expect(battery).toHaveLength(128);
+    expect(likeness(battery, battery)).toBeCloseTo(1, 4);
+    expect(likeness(battery, charge)).toBeGreaterThan(likeness(battery, king) + 0.1);
   });
 });
