@@ -39,6 +39,12 @@ export const workerSettings = defineSettings({
     description:
       'bytes of memory that models may take, as measured when they are loaded; when they are used up the longest unused ones are unloaded, and loaded again when they are called; announced to the registry',
   },
+  idleUnloadMs: {
+    env: 'WEIR_WORKER_IDLE_UNLOAD_MS',
+    schema: settingSchemas.integer(0, 2_147_483_647, 0),
+    description:
+      'milliseconds without a call after which a model leaves memory; its next call waits until it is loaded again. 0: models stay while there is room',
+  },
   trustClasses: {
     env: 'WEIR_WORKER_TRUST_CLASSES',
     schema: settingSchemas.list(),

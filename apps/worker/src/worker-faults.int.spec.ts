@@ -174,6 +174,17 @@ describe('memory', () => {
   });
 });
 
+describe('a model that nobody calls', () => {
+  it('leaves memory after the time that the operator set, and answers the next call', async () => {
+    worker = await startTestWorker({ WEIR_WORKER_IDLE_UNLOAD_MS: '1' });
+    await placed('forgotten', doubling);
+    const index = async (): Promise<unknown> =>
+      (await worker.request('/v2/repository/index', { method: 'POST', principal: anOperator() })).json();
+    await eventually(async () => JSON.stringify(await index()).includes('UNAVAILABLE'), RESTART);
+    expect((await worker.infer('forgotten', rows(1, 2))).status).toBe(200);
+  });
+});
+
 describe('an operator', () => {
   const operator = anOperator();
   const control = (what: 'load' | 'unload', model: string, principal: Principal) =>

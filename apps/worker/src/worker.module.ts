@@ -77,6 +77,7 @@ const DEVICES = Symbol('weir.devices');
           trustClasses: parseTrustClasses(settings.trustClasses),
           memoryBytes: settings.memoryBytes,
           maxProcesses: settings.maxProcesses,
+          idleUnloadMs: settings.idleUnloadMs,
           urlOf: (port) => servingUrl(settings, port),
           logger,
           now: () => clock.now(),

@@ -32,6 +32,8 @@ export interface Addresses {
 const FROM_SYSTEM = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'NODE_V8_COVERAGE'];
 /** What a worker needs beside: where its secrets for other servers are, and where the libraries of graphics cards are. */
 const FOR_WORKER = ['WEIR_WORKER_SECRETS_DIR', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES'];
+/** How a worker is set up beside everything else on one machine, unless its settings say otherwise: five minutes without a call free a model's memory. */
+const FOR_ONE_MACHINE = { WEIR_WORKER_IDLE_UNLOAD_MS: '300000' };
 /** The launcher decides these, or they are secrets of the launcher or of the demonstration. */
 const NEVER_PASSED =
   /^WEIR_(?:HOME|HOST|PORT|GRPC_PORT|URL|START_TIMEOUT_MS|DATABASE_.*|BUS_URL|INTERNAL_PORT|.*(?:PASSWORD|SECRET|TOKEN|API_KEY|EMAIL).*)$/;
@@ -41,6 +43,7 @@ export function environmentOf(service: Service, parts: EnvironmentParts): Record
   const { settings, home, ports, databases, keys, inherited } = parts;
   const kafkaPassword = inherited.WEIR_KAFKA_PASSWORD;
   return {
+    ...(service.name === 'worker' ? FOR_ONE_MACHINE : {}),
     ...passedOn(inherited, isForAll),
     // Compiled code of the last start: a warm start then needs half the processor time.
     NODE_COMPILE_CACHE: home.compileCache,

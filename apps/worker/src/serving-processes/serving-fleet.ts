@@ -13,7 +13,9 @@ const REPLACED_DRAIN_MS = 5_000;
 /** Memory of a process that nothing accounts for, before the process is replaced: ONNX Runtime leaks where sessions come and go. */
 const UNACCOUNTED_FACTOR = 1.5;
 const UNACCOUNTED_BYTES = 512 * 1_048_576;
-const LEAK_WATCH_MS = 10_000;
+/** How often it looks for what is idle or leaks. */
+const WATCH_MS = 10_000;
+const LEAST_WATCH_MS = 1_000;
 
 export interface ServingFleetOptions {
   readonly settings: (flightFile: string) => ServingSettings;
@@ -23,6 +25,8 @@ export interface ServingFleetOptions {
   /** Bytes that models may take in all processes together. */
   readonly memoryBytes: number;
   readonly maxProcesses: number;
+  /** A version that was not called for so long leaves memory until it is called; 0: none does. */
+  readonly idleUnloadMs: number;
   readonly urlOf: (port: number) => string;
   readonly logger: Logger;
   readonly now: () => number;
@@ -30,7 +34,9 @@ export interface ServingFleetOptions {
 
 /** A version as the gateway may know it. */
 export type ServedState =
-  { readonly state: 'ready'; readonly url: string } | { readonly state: 'loading'; readonly error?: string } | { readonly state: 'failed'; readonly error: string };
+  | { readonly state: 'ready'; readonly url: string }
+  | { readonly state: 'loading'; readonly error?: string }
+  | { readonly state: 'failed'; readonly error: string };
 
 interface Placed {
   readonly version: PlacedVersion;
@@ -48,14 +54,20 @@ export class ServingFleet {
   readonly #suspects = new Suspects();
   /** Loads that are under way, by version: nobody asks twice. */
   readonly #loads = new Map<string, Promise<void>>();
-  readonly #leakWatch: NodeJS.Timeout;
+  readonly #watch: NodeJS.Timeout;
   #onChange: () => void = () => undefined;
   #isClosed = false;
 
   constructor(options: ServingFleetOptions) {
     this.#options = options;
-    this.#leakWatch = setInterval(() => this.#replaceLeaking(), LEAK_WATCH_MS);
-    this.#leakWatch.unref();
+    this.#watch = setInterval(
+      () => {
+        this.#unloadIdle();
+        this.#replaceLeaking();
+      },
+      Math.min(WATCH_MS, Math.max(LEAST_WATCH_MS, options.idleUnloadMs || WATCH_MS)),
+    );
+    this.#watch.unref();
   }
 
   /** Called whenever `stateOf` may answer otherwise. */
@@ -115,7 +127,7 @@ export class ServingFleet {
   /** Ends all processes after the calls that they have. */
   async close(drainMs: number): Promise<void> {
     this.#isClosed = true;
-    clearInterval(this.#leakWatch);
+    clearInterval(this.#watch);
     await Promise.all([...this.#groups.values(), ...this.#retiring].map((group) => group.close(drainMs)));
   }
 
@@ -249,6 +261,18 @@ export class ServingFleet {
       this.#onChange();
       await group.close(REPLACED_DRAIN_MS);
     });
+  }
+
+  #unloadIdle(): void {
+    const { idleUnloadMs, logger } = this.#options;
+    if (idleUnloadMs === 0) return;
+    for (const group of this.#groups.values()) {
+      for (const version of group.versions()) {
+        if (version.state !== 'in-memory' || version.isBusy || version.idleMs < idleUnloadMs) continue;
+        const { versionId } = version.placed;
+        group.unload(version).catch((error: unknown) => logger.warn({ versionId, err: error }, 'an idle version could not be unloaded'));
+      }
+    }
   }
 
   #replaceLeaking(): void {

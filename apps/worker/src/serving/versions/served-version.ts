@@ -118,7 +118,7 @@ export class ServedVersion {
     return this.#underWay > 0;
   }
 
-  /** Milliseconds since its last call. */
+  /** Milliseconds since its last call, or since it was loaded. */
   get idleMs(): number {
     return performance.now() - this.#usedAtMs;
   }
@@ -148,6 +148,7 @@ export class ServedVersion {
       await this.#warmUp(version, networks);
       if (this.#isRemoved) throw new AppError('model.not_ready');
       this.#inMemory = new InMemory(version, networks);
+      this.#usedAtMs = performance.now();
     } catch (error) {
       await free(version, networks);
       throw asLoadError(error);
