@@ -36,6 +36,7 @@ interface RootField {
 
 const NOBODY = 'nobody-0';
 const A_FILE = { path: 'config.json', sha256: '0'.repeat(64), sizeBytes: 1 };
+const A_SERVER = { kind: 'OPENAI', url: 'https://server.example/v1', model: 'x' };
 const A_RATE = { model: '*', meter: 'requests', unitAmount: '1', per: 1 };
 const A_PERSON = { name: 'X', password: 'a password of x' };
 const none = (): Record<string, unknown> => ({});
@@ -205,6 +206,16 @@ const ROOT_FIELDS: Readonly<Record<string, RootField>> = {
       'publishPriceList',
       () => ({ planCode: NOBODY, rates: [A_RATE] }),
       () => ({ planCode: 'starter', rates: [{ ...A_RATE, unitAmount: '0' }] }),
+      'access.forbidden',
+    ),
+  },
+  'Mutation.publishRemoteModelVersion': {
+    needs: 'operator',
+    ...change(
+      'publishRemoteModelVersion',
+      // A server of this kind does not do this task: whoever may publish is told so, and nothing is.
+      (prefix) => ({ name: `${prefix}${NOBODY}`, version: '1', task: 'TEXT_CLASSIFICATION', backend: A_SERVER }),
+      ({ slug }) => ({ name: `${slug}/secret`, version: '2', task: 'FEATURE_EXTRACTION', backend: A_SERVER }),
       'access.forbidden',
     ),
   },
