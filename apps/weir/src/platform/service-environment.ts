@@ -31,7 +31,7 @@ export interface Addresses {
 /** What every program may need of the system. */
 const FROM_SYSTEM = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'NODE_V8_COVERAGE'];
 /** What a worker needs beside: where its secrets for other servers are, and where the libraries of graphics cards are. */
-const FOR_WORKER = ['WEIR_WORKER_SECRETS_DIR', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES'];
+const FOR_WORKER = ['WEIR_WORKER_SECRETS_DIR', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'VK_DRIVER_FILES', 'VK_ICD_FILENAMES'];
 /** How a worker is set up beside everything else on one machine, unless its settings say otherwise: five minutes without a call free a model's memory. */
 const FOR_ONE_MACHINE = { WEIR_WORKER_IDLE_UNLOAD_MS: '300000' };
 /** The launcher decides these, or they are secrets of the launcher or of the demonstration. */
