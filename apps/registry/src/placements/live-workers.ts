@@ -58,8 +58,8 @@ export class LiveWorkers {
       for (const [id, heardAtMs] of this.#heardAtMs) if (now - heardAtMs < WORKER_EXPIRY_MS) this.#heardAtMs.set(id, now);
       return null;
     }
-    return [...projection.maps.workers.values()]
-      .filter((worker) => worker.state === 'serving' && now - (this.#heardAtMs.get(worker.id) ?? 0) < WORKER_EXPIRY_MS)
+    return this.#heard(projection, now)
+      .filter((worker) => worker.state === 'serving')
       .map(({ id, memoryBytes, devices = DEVICES_BEFORE, backends = BACKENDS_BEFORE, versions }) => ({
         id,
         memoryBytes,
@@ -69,9 +69,10 @@ export class LiveWorkers {
       }));
   }
 
-  /** What the workers that have a version say of why it is not ready; null when one has it ready, or none says anything. */
+  /** What the live workers that have a version say of why it is not ready; null when one has it ready, or none says anything. */
   problemOf(versionId: string): string | null {
-    const states = [...(this.#projection?.maps.workers.values() ?? [])].flatMap(({ versions }) =>
+    if (this.#projection === null) return null;
+    const states = this.#heard(this.#projection, this.#clock.now()).flatMap(({ versions }) =>
       versions.filter((version) => version.versionId === versionId),
     );
     if (states.some(({ state }) => state === 'ready')) return null;
@@ -80,6 +81,10 @@ export class LiveWorkers {
 
   async close(): Promise<void> {
     await this.#projection?.close();
+  }
+
+  #heard({ maps }: Projection<{ workers: typeof workerChanged }>, now: number): WorkerState[] {
+    return [...maps.workers.values()].filter((worker) => now - (this.#heardAtMs.get(worker.id) ?? 0) < WORKER_EXPIRY_MS);
   }
 
   /** What is replayed was said some time ago, by the worker's clock; what arrives later is news. */

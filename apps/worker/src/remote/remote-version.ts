@@ -119,8 +119,8 @@ export class RemoteVersion implements EdgeVersion {
       return result;
     } catch (error) {
       if (error instanceof AppError && (error.code === 'worker.unreachable' || error.code === 'model.not_ready')) {
-        this.#options.logger.warn({ ...this.#names(), err: error.cause ?? error }, 'a call did not reach the server that runs the model');
-        void this.#look();
+        this.#options.logger.warn({ ...this.#names(), err: error.cause ?? error }, 'the server that runs a version failed a call');
+        if (isAboutServer(error)) void this.#look();
       }
       throw error;
     }
@@ -196,6 +196,14 @@ export class RemoteVersion implements EdgeVersion {
     const { versionId, modelId, version } = this.#options.placement;
     return { versionId, modelId, version };
   }
+}
+
+/** Refusals that a look would meet too: the secret is not taken, the model is not there. */
+const REFUSALS_OF_ALL: ReadonlySet<number> = new Set([401, 403, 404]);
+
+/** Did a call fail for a reason that others would meet too? A server that answers and fails is not looked at for each of its failures. */
+function isAboutServer({ cause }: AppError): boolean {
+  return !(cause instanceof ServerRefusal) || REFUSALS_OF_ALL.has(cause.status);
 }
 
 /** Why a server is not ready, for the owner of the model. */
