@@ -230,7 +230,7 @@ def reconstruct(way_back, session, images):
             ["image", "noise"], {"image": {0: "batch"}, "noise": {0: "batch"}, "latent": {0: "batch"}}, output="latent",
         )
         (latent,) = common.open_session(path).run(["latent"], {"image": images, "noise": noise})
-    (drawn,) = session.run(["image"], {"latent": latent})
+    (drawn,) = session.run(["image"], {"z": latent})
     return drawn
 
 
@@ -306,7 +306,7 @@ behind a flow that turns random numbers into latents of digits.
 | | |
 |---|---|
 | network | {FLOW_STEPS} affine couplings of width {FLOW_WIDTH}; Dense {LATENT}, 128, 3,136; transposed Conv 64, 32, 1 (4×4, stride 2); sigmoid; {parameters:,} parameters; ONNX opset {common.ONNX_OPSET} |
-| input | `latent`, float32 `[batch, {LATENT}]`, drawn from the normal distribution |
+| input | `z`, float32 `[batch, {LATENT}]`, drawn from the normal distribution |
 | output | `image`, float32 `[batch, 1, 28, 28]`, brightness 0 to 1, bright ink on a dark ground |
 | training data | 9,000 of the 10,000 MNIST t10k images |
 | **held-out loss** | **{losses[0]:.1f}** nats a picture (binary cross-entropy) for the reconstruction of the other {mnist.HELD_OUT:,} images by the whole autoencoder |
@@ -355,7 +355,7 @@ def main():
     model_path = out / "onnx" / "model.onnx"
     common.export_onnx(
         generator, (torch.zeros(2, LATENT),), model_path,
-        ["latent"], {"latent": {0: "batch"}, "image": {0: "batch"}}, output="image",
+        ["z"], {"z": {0: "batch"}, "image": {0: "batch"}}, output="image",
     )
 
     session, reader = common.open_session(model_path), common.open_session(DIGITS_MODEL)
@@ -363,7 +363,7 @@ def main():
     mean_image = np.broadcast_to(training_images.mean(axis=0), images.shape)
     losses = tuple(float(binary_cross_entropy(images, several).mean()) for several in (drawn_again, mean_image))
     latents = np.random.default_rng(SEED).standard_normal((DRAWN, LATENT)).astype(np.float32)
-    (drawn,) = session.run(["image"], {"latent": latents})
+    (drawn,) = session.run(["image"], {"z": latents})
     drawn_share, read = confident_share(reader, drawn)
     real_share, _ = confident_share(reader, images)
     print(f"held-out loss and yardstick {losses}, drawings read {drawn_share}, real images read {real_share}")
@@ -372,7 +372,7 @@ def main():
     write_sheet(out, drawn)
     write_configuration(out)
     write_weir(out, losses[0], drawn_share)
-    example = common.open_inference_example(session, {"latent": latents[:1].round(4)})
+    example = common.open_inference_example(session, {"z": latents[:1].round(4)})
     common.write_json(out / "example.json", example, compact=True)
     parameters = sum(parameter.numel() for parameter in generator.parameters())
     rarest = (int(counts.argmin()), int(counts.min()))
