@@ -173,6 +173,11 @@ describe('the room for kept answers', () => {
     expect(answers.totalBytes).toBeLessThan(300_000);
     await answers.keep(anIdentity('another of acme'), 'acme', anAnswer());
     expect(await found(answers, 'another of acme')).toBeDefined();
+    const few = await open({ maxAnswers: 40 });
+    for (let index = 0; index < 200; index++) await few.keep(anIdentity(`small-${index}`), 'initech', anAnswer());
+    expect(await found(few, 'small-9')).toBeDefined();
+    expect(await found(few, 'small-10')).toBeUndefined();
+    expect(await found(few, 'of acme')).toBeDefined();
   });
 
   test('is given back by an answer that is replaced', async () => {

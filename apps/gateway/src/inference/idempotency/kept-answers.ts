@@ -67,6 +67,12 @@ interface Entry {
   readonly bytes: number;
 }
 
+/** What a tenant has in the room. */
+interface Holding {
+  answers: number;
+  bytes: number;
+}
+
 interface Segment {
   bytes: number;
   /** When its last answer expires. */
@@ -87,8 +93,9 @@ export class KeptAnswers {
   readonly #entries = new Map<string, Entry>();
   /** In order of age. */
   readonly #segments = new Map<number, Segment>();
-  readonly #bytesOfTenant = new Map<string, number>();
+  readonly #holdings = new Map<string, Holding>();
   readonly #pending = new Map<SpoolRecord, Head>();
+  readonly #maxAnswers: number;
   #totalBytes = 0;
   #segmentBegunAtMs: number;
 
@@ -96,6 +103,7 @@ export class KeptAnswers {
     this.#options = options;
     this.#clock = clock;
     this.#logger = logger;
+    this.#maxAnswers = options.maxAnswers ?? MAX_ANSWERS;
     this.#segmentBegunAtMs = clock.now();
     this.#writer = new SpoolWriter({
       directory: options.directory,
@@ -164,7 +172,7 @@ export class KeptAnswers {
     };
     const record: SpoolRecord = { key: tenantId, value: JSON.stringify(head) + SEPARATOR + message.body.toString(encoding) };
     const bytes = lineBytes(record);
-    if (bytes > MAX_ANSWER_BYTES || (this.#bytesOfTenant.get(tenantId) ?? 0) + bytes > this.#options.maxBytes * SHARE_OF_A_TENANT) return;
+    if (bytes > MAX_ANSWER_BYTES || !this.#isWithinShare(tenantId, bytes)) return;
     try {
       await this.#makeRoom(bytes);
       this.#pending.set(record, head);
@@ -240,22 +248,33 @@ export class KeptAnswers {
     segment.expiresAtMs = Math.max(segment.expiresAtMs, expiresAtMs);
     segment.keyDigests.push(keyDigest);
     this.#entries.set(keyDigest, { callDigest, tenantId, expiresAtMs, ...place });
-    this.#bytesOfTenant.set(tenantId, (this.#bytesOfTenant.get(tenantId) ?? 0) + place.bytes);
+    this.#hold(tenantId, 1, place.bytes);
   }
 
   #remove(keyDigest: string): void {
     const entry = this.#entries.get(keyDigest);
     if (entry === undefined) return;
     this.#entries.delete(keyDigest);
-    const rest = (this.#bytesOfTenant.get(entry.tenantId) ?? 0) - entry.bytes;
-    if (rest > 0) this.#bytesOfTenant.set(entry.tenantId, rest);
-    else this.#bytesOfTenant.delete(entry.tenantId);
+    this.#hold(entry.tenantId, -1, -entry.bytes);
+  }
+
+  #hold(tenantId: string, answers: number, bytes: number): void {
+    const held = this.#holdings.get(tenantId) ?? { answers: 0, bytes: 0 };
+    held.answers += answers;
+    held.bytes += bytes;
+    if (held.answers > 0) this.#holdings.set(tenantId, held);
+    else this.#holdings.delete(tenantId);
+  }
+
+  #isWithinShare(tenantId: string, bytes: number): boolean {
+    const held = this.#holdings.get(tenantId) ?? { answers: 0, bytes: 0 };
+    return held.bytes + bytes <= this.#options.maxBytes * SHARE_OF_A_TENANT && held.answers + 1 <= this.#maxAnswers * SHARE_OF_A_TENANT;
   }
 
   /** Deletes the oldest files until `bytes` more fit; never the one that is being written. */
   async #makeRoom(bytes: number): Promise<void> {
     for (const [sequence, segment] of this.#segments) {
-      const isFull = this.#totalBytes + bytes > this.#options.maxBytes || this.#entries.size >= (this.#options.maxAnswers ?? MAX_ANSWERS);
+      const isFull = this.#totalBytes + bytes > this.#options.maxBytes || this.#entries.size >= this.#maxAnswers;
       if (!isFull || sequence >= this.#writer.end.sequence) return;
       await this.#drop(sequence, segment);
     }
