@@ -107,7 +107,9 @@ export function variableProblems(
       if (problems.length >= MAX_PROBLEMS) return;
       const field = [name, ...path].map(segment).join('').replace(/^\./, '');
       const message = withoutSuggestion(error.message);
-      const reason = NAMES_ONLY.test(message) ? message : `A value of type "${String(typeAt(type, path))}" is expected, got ${kindOf(value)}.`;
+      const reason = NAMES_ONLY.test(message)
+        ? message
+        : `A value of type "${String(typeAt(type, path))}" is expected, got ${kindOf(value)}.`;
       problems.push({ field, message: `Variable "$${name}" is not valid at "${field}": ${reason}` });
     });
   }
