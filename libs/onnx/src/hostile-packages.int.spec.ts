@@ -11,6 +11,9 @@ const DATA_LIMIT_KIB = 1_048_576;
 /** What answers at all does so in a hundredth of it. */
 const PATIENCE_MS = 10_000;
 
+/** Time, memory or life: which of them runs out first depends on how fast the machine is. */
+const COSTLY: readonly string[] = ['hangs', 'exhausts memory', 'dies'] satisfies readonly HostilePackage['runtime'][];
+
 let directory: string;
 
 beforeAll(async () => {
@@ -22,7 +25,9 @@ describe('ONNX Runtime, in a process with 1 GiB of memory and nobody who looks a
   it.concurrent.each(hostilePackages().map((hostile) => [hostile.runtime, hostile.what, hostile] as const))(
     '%s: %s',
     async (runtime, _, hostile) => {
-      expect(await whatHappensTo(hostile)).toBe(runtime);
+      const found = await whatHappensTo(hostile);
+      if (COSTLY.includes(runtime)) expect(COSTLY).toContain(found);
+      else expect(found).toBe(runtime);
     },
   );
 });
