@@ -222,18 +222,18 @@ describe('what was promised to callers outlives restarts, replays and a full dis
       }
     }
     expect(new Set(refusals)).toEqual(new Set(['503 usage.unrecordable']));
-    const servedBefore = await servedByWorker();
+    const runsBefore = await runsOfWorker();
     await expect(call()).rejects.toThrow('503 usage.unrecordable');
-    expect(await servedByWorker()).toBe(servedBefore);
+    expect(await runsOfWorker()).toBe(runsBefore);
     await platform.resume('postgresql');
     await eventually(async () => answered.push(await call()), SETTLE_TIMEOUT_MS);
     await booksAgree();
   });
 
-  /** Requests that the worker has answered. */
-  async function servedByWorker(): Promise<number> {
+  /** Runs of models that the worker has made. */
+  async function runsOfWorker(): Promise<number> {
     const text = await (await fetch(`${platform.internalUrlOf('worker')}/metrics`)).text();
-    const counts = [...text.matchAll(/^weir_http_request\w*_count\{[^}]*infer[^}]*\} (\d+)$/gm)].map(([, count]) => Number(count));
+    const counts = [...text.matchAll(/^weir_model_run_seconds_count\{[^}]*\} (\d+)$/gm)].map(([, count]) => Number(count));
     expect(counts.length).toBeGreaterThan(0);
     return counts.reduce((sum, count) => sum + count, 0);
   }

@@ -119,7 +119,7 @@ function processed(input: ModelInput, name: FieldName, task: Task, place: CallPl
   const taken = PROCESSED_SIGNATURES[task]?.inputs.map((accepted) => accepted.name) ?? [];
   if (!taken.includes(tensor)) {
     const names = [...FIELD_NAMES.filter((candidate) => taken.includes(PROCESSED_FIELDS[candidate].tensor)), 'tensors'];
-    throw new AppError('request.invalid', {
+    throw new AppError('model.input_invalid', {
       field,
       message: `${field}: a model for ${task} takes ${names.join(' or ')}, got ${name}.`,
     });
