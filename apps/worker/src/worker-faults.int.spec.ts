@@ -156,7 +156,7 @@ describe('a run that never ends', () => {
 describe('memory', () => {
   it('for fewer models than are placed is shared: the longest unused one is unloaded, and loaded when it is called', async () => {
     const digits = await starterPackage('digits');
-    worker = await startTestWorker({ WEIR_WORKER_MEMORY_BYTES: '40000000' });
+    worker = await startTestWorker({ WEIR_WORKER_MEMORY_BYTES: '6000000' });
     const names = ['first', 'second', 'third'];
     for (const name of names) {
       const placement = await worker.place(name, 'tensors', digits);

@@ -155,7 +155,7 @@ describe('infer', () => {
   });
 
   test.each<[string, object, string, string]>([
-    ['an input for another task', { model: 'digits', input: { text: 'x' } }, 'request.invalid', 'input.input.text'],
+    ['an input for another task', { model: 'digits', input: { text: 'x' } }, 'model.input_invalid', 'input.input.text'],
     ['a time that is too long', { ...text('text-classification', 'x'), timeoutMs: 30_001 }, 'request.invalid', 'input.timeoutMs'],
     ['no time', { ...text('text-classification', 'x'), timeoutMs: 0 }, 'request.invalid', 'input.timeoutMs'],
     ['an empty key', { ...text('text-classification', 'x'), idempotencyKey: '' }, 'request.invalid', 'input.idempotencyKey'],
@@ -233,7 +233,7 @@ describe('inferMany', () => {
     expect(items.map(({ result, error }) => result?.output ?? [error?.code, error?.field])).toEqual([
       { __typename: 'Classification', labels: [{ label: 'a', score: 0.5 }] },
       ['model.input_invalid', 'input.inputs[1].text'],
-      ['request.invalid', 'input.inputs[2].seed'],
+      ['model.input_invalid', 'input.inputs[2].seed'],
       { __typename: 'Classifications', items: [{ labels: [{ label: 'b' }] }] },
       { __typename: 'Classification', labels: [{ label: 'c', score: 0.5 }] },
     ]);

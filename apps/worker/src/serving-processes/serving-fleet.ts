@@ -199,9 +199,11 @@ export class ServingFleet {
   async #makeRoom(version: GroupVersion): Promise<void> {
     const others = [...this.#groups.values()].flatMap((group) => group.versions().map((member) => ({ group, member })));
     const inMemory = others.filter(({ member }) => member !== version && (member.state === 'in-memory' || member.state === 'loading'));
+    const { memoryBytes } = this.#options;
     const chosen = evictions(
-      this.#options.memoryBytes,
-      version.bytes,
+      memoryBytes,
+      // What turned out to need more than all of it runs when it is alone.
+      Math.min(version.bytes, memoryBytes),
       inMemory.map(({ member }) => ({
         versionId: member.placed.versionId,
         bytes: member.bytes,
