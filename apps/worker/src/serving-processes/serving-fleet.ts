@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, toAppError } from '@weir/kernel';
 import type { Logger } from '@weir/platform/telemetry';
 import type { PlacedVersion, ServingSettings } from '../serving/control-messages.ts';
@@ -8,6 +9,9 @@ import { trustClassOf, type TrustClasses } from './trust-class.ts';
 
 /** A process may need this much beside the models in it. */
 const PROCESS_BASE_BYTES = 1_073_741_824;
+/** Longest wait for others to become idle, and how often to look: serving processes say every second what is in use. */
+const ROOM_PATIENCE_MS = 5_000;
+const ROOM_RETRY_MS = 250;
 /** What the calls of a process that is replaced get to finish. */
 const REPLACED_DRAIN_MS = 5_000;
 /** Memory of a process that nothing accounts for, before the process is replaced: ONNX Runtime leaks where sessions come and go. */
@@ -196,29 +200,39 @@ export class ServingFleet {
     await group.load(version);
   }
 
+  /** Unloads idle versions until this one fits; those that are in use now may be idle in a moment. */
   async #makeRoom(version: GroupVersion): Promise<void> {
-    const others = [...this.#groups.values()].flatMap((group) => group.versions().map((member) => ({ group, member })));
-    const inMemory = others.filter(({ member }) => member !== version && (member.state === 'in-memory' || member.state === 'loading'));
     const { memoryBytes } = this.#options;
-    const chosen = evictions(
-      memoryBytes,
-      // What turned out to need more than all of it runs when it is alone.
-      Math.min(version.bytes, memoryBytes),
-      inMemory.map(({ member }) => ({
-        versionId: member.placed.versionId,
-        bytes: member.bytes,
-        idleMs: member.idleMs,
-        isBusy: member.isBusy || member.state === 'loading',
-      })),
-    );
-    if (chosen === null)
-      throw new AppError('worker.overloaded', {
-        message: `The model needs ${version.bytes} bytes of memory; too little of the worker's ${this.#options.memoryBytes} can be freed now.`,
-        retryAfterMs: 1_000,
-      });
-    await Promise.all(
-      inMemory.filter(({ member }) => chosen.includes(member.placed.versionId)).map(({ group, member }) => group.unload(member)),
-    );
+    for (const deadlineMs = performance.now() + ROOM_PATIENCE_MS; ; await sleep(ROOM_RETRY_MS)) {
+      if (this.#isClosed) throw new AppError('service.stopping', { retryAfterMs: 1_000 });
+      const inMemory = this.#inMemoryBeside(version);
+      const chosen = evictions(
+        memoryBytes,
+        // What turned out to need more than all of it runs when it is alone.
+        Math.min(version.bytes, memoryBytes),
+        inMemory.map(({ member }) => ({
+          versionId: member.placed.versionId,
+          bytes: member.bytes,
+          idleMs: member.idleMs,
+          isBusy: member.isBusy || member.state === 'loading',
+        })),
+      );
+      if (chosen !== null) {
+        const victims = inMemory.filter(({ member }) => chosen.includes(member.placed.versionId));
+        await Promise.all(victims.map(({ group, member }) => group.unload(member)));
+        return;
+      }
+      if (performance.now() > deadlineMs)
+        throw new AppError('worker.overloaded', {
+          message: `The model needs ${version.bytes} bytes of memory; too little of the worker's ${memoryBytes} can be freed now.`,
+          retryAfterMs: 1_000,
+        });
+    }
+  }
+
+  #inMemoryBeside(version: GroupVersion): { group: ServingGroup; member: GroupVersion }[] {
+    const members = [...this.#groups.values()].flatMap((group) => group.versions().map((member) => ({ group, member })));
+    return members.filter(({ member }) => member !== version && (member.state === 'in-memory' || member.state === 'loading'));
   }
 
   /** A process ended with these versions running, or one of them hangs in it. */
