@@ -43,7 +43,7 @@ describe('the guides', () => {
         errors: [
           {
             message: 'input.input.text: a model for image-classification takes image or images or tensors, got text.',
-            extensions: { code: 'request.invalid', field: 'input.input.text' },
+            extensions: { code: 'model.input_invalid', field: 'input.input.text' },
           },
         ],
       },
@@ -54,7 +54,7 @@ describe('the guides', () => {
           inferMany: {
             items: [
               { result: { output: { labels: [{ label: 'POSITIVE' }] }, receiptId }, error: null },
-              { result: null, error: { code: 'request.invalid', field: 'input.inputs[1].seed' } },
+              { result: null, error: { code: 'model.input_invalid', field: 'input.inputs[1].seed' } },
               { result: { output: { labels: [{ label: 'NEGATIVE' }] }, receiptId }, error: null },
             ],
             cost,

@@ -101,7 +101,7 @@ describe('the starter models', () => {
       const other = task === 'RECOMMENDATION' ? { text: 'x' } : { user: 'x' };
       const { errors } = await client.graph(INFER, { input: { model: name, input: other } });
       expect(errors?.[0]?.extensions, name).toMatchObject({
-        code: 'request.invalid',
+        code: 'model.input_invalid',
         field: expect.stringMatching(/^input\.input\.(text|user)$/),
       });
       expect(errors?.[0]?.message, name).toMatch(/takes .*tensors, got/);
