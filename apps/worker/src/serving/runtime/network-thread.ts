@@ -1,4 +1,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { readlinkSync } from 'node:fs';
+import { setPriority } from 'node:os';
+import path from 'node:path';
 import { parentPort } from 'node:worker_threads';
 import type { TensorData } from '@weir/open-inference';
 import type { LoadedSignature, OnnxTensor, OnnxType, SessionOptions, ThreadReply, ThreadRequest } from './messages.ts';
@@ -8,9 +11,13 @@ import type { LoadedSignature, OnnxTensor, OnnxType, SessionOptions, ThreadReply
 
 /** Fatal messages only: what a run reports comes back as its error. */
 const LOG_SEVERITY_FATAL = 4;
+/** As `nice` has it: enough that the accepting thread does not wait for a core while networks run on all of them. */
+const PRIORITY = 5;
 
 const port = parentPort;
 if (port === null) throw new Error('network-thread runs as a worker thread only');
+
+giveWay();
 
 let session: InferenceSession | null = null;
 
@@ -90,4 +97,14 @@ function buffersOf(outputs: readonly OnnxTensor[]): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>();
   for (const { data } of outputs) if (ArrayBuffer.isView(data) && data.buffer instanceof ArrayBuffer) buffers.add(data.buffer);
   return [...buffers];
+}
+
+/** Lets other threads go before this one. Linux, where threads have priorities of their own. */
+function giveWay(): void {
+  if (process.platform !== 'linux') return;
+  try {
+    setPriority(Number(path.basename(readlinkSync('/proc/thread-self'))), PRIORITY);
+  } catch {
+    // A system that does not let it: then all threads are equal.
+  }
 }
