@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 
 /** Clock ticks a second in /proc/<pid>/stat (USER_HZ): 100 on every Linux that Node runs on. */
@@ -11,6 +11,35 @@ export function cpuMicros(pid: number): number {
     .split(' ');
   // Fields 14 and 15 of proc(5); the first after the name is field 3.
   return ((Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND) * 1e6;
+}
+
+/** CPU time in microseconds of a process and everything under it that still runs. Linux. */
+export function cpuMicrosOfTree(root: number): number {
+  return descendants(root).reduce((sum, pid) => sum + cpuMicros(pid), 0);
+}
+
+/** The process and everything under it. Linux. */
+export function descendants(root: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const fields = readFileSync(`/proc/${name}/stat`, 'utf8')
+        .replace(/^.*\) /s, '')
+        .split(' ');
+      const parent = Number(fields[1]);
+      children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  const all: number[] = [];
+  const walk = (pid: number): void => {
+    all.push(pid);
+    for (const child of children.get(pid) ?? []) walk(child);
+  };
+  if (existsSync(`/proc/${root}`)) walk(root);
+  return all;
 }
 
 export interface Memory {

@@ -1,11 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseEnv } from 'node:util';
 import { removePostgres } from '@weir/embedded-postgres';
-import { memoryOf, show, summarise, type Memory } from '../measure.ts';
+import { descendants, memoryOf, show, summarise, type Memory } from '../measure.ts';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
 const WARM_ROUNDS = 7;
@@ -114,28 +114,4 @@ async function firstAnswer(home: string, npm: ChildProcess): Promise<void> {
     await sleep(50);
   }
   throw new Error('the platform did not answer in time');
-}
-
-/** The process and everything under it. Linux. */
-function descendants(root: number): number[] {
-  const children = new Map<number, number[]>();
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const fields = readFileSync(`/proc/${name}/stat`, 'utf8')
-        .replace(/^.*\) /s, '')
-        .split(' ');
-      const parent = Number(fields[1]);
-      children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
-    } catch {
-      // It ended while we looked.
-    }
-  }
-  const all: number[] = [];
-  const walk = (pid: number): void => {
-    all.push(pid);
-    for (const child of children.get(pid) ?? []) walk(child);
-  };
-  if (existsSync(`/proc/${root}`)) walk(root);
-  return all;
 }
