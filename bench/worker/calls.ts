@@ -89,6 +89,7 @@ class Connection {
   #head: Buffer = Buffer.alloc(0);
   #missingBytes = 0;
   #status = 0;
+  #failure: Error | null = null;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -112,6 +113,7 @@ class Connection {
   /** Resolves with the status when the whole answer is there. */
   send(request: Buffer): Promise<number> {
     return new Promise((resolve, reject) => {
+      if (this.#failure !== null) return reject(this.#failure);
       this.#answer = { resolve, reject };
       this.#socket.write(request);
     });
@@ -141,6 +143,7 @@ class Connection {
   }
 
   #fail(error: Error): void {
+    this.#failure ??= error;
     const answer = this.#answer;
     this.#answer = null;
     answer?.reject(error);

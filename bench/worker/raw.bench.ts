@@ -13,11 +13,11 @@ const BODIES: readonly Body[] = ['JSON', 'binary'];
 /** What is left of ONNX Runtime's own throughput when it is served: items per CPU-second, beside a bare loop of the same batches. */
 export async function benchRaw(): Promise<string> {
   const rows: string[] = [];
-  for (const { layers, calls } of [
-    { layers: 22, calls: 240 },
-    { layers: 105, calls: 80 },
+  for (const { cost, layers, calls } of [
+    { cost: '2 ms', layers: 22, calls: 240 },
+    { cost: '10 ms', layers: 105, calls: 80 },
   ]) {
-    rows.push(...(await beside(computeBoundNetwork(layers), calls)));
+    rows.push(...(await beside(computeBoundNetwork(layers), cost, calls)));
   }
   return `${ROUNDS} rounds, ${IN_FLIGHT} calls in flight, one row in each; the bare loop runs batches of the sizes that the worker ran in the same round. Median (range).
 
@@ -27,7 +27,7 @@ ${rows.join('\n')}
 `;
 }
 
-async function beside(network: BenchNetwork, calls: number): Promise<string[]> {
+async function beside(network: BenchNetwork, cost: string, calls: number): Promise<string[]> {
   const workshop = new Workshop();
   const serving = await Serving.start();
   try {
@@ -59,7 +59,7 @@ async function beside(network: BenchNetwork, calls: number): Promise<string[]> {
     return measured.map(({ body, bare, served, rows }) => {
       const ratios = bare.map((value, round) => value / (served[round] ?? NaN));
       const milliseconds = (values: readonly number[]): string => show(summarise(values.map((value) => value / 1_000)), 'ms', 2);
-      return `| ${body} | ${milliseconds(bare)} | ${milliseconds(served)} | ${summarise(rows).median.toFixed(1)} | ${show(summarise(ratios), '', 2)} |`;
+      return `| ${body}, ${cost} an item | ${milliseconds(bare)} | ${milliseconds(served)} | ${summarise(rows).median.toFixed(1)} | ${show(summarise(ratios), '', 2)} |`;
     });
   } finally {
     await serving.stop();
