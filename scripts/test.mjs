@@ -53,14 +53,13 @@ async function report(check) {
 
 /** Vitest, shown as it runs; its own closing line tells the counts. */
 async function runTests() {
-  const { isGood, output } = await runCheck([vitest], { show: true });
+  const { isGood, output } = await runCheck([vitest], { show: true, lastLine: /^\d+ passed, \d+ failed/m });
   const counts = [...output.matchAll(/^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/gm)].at(-1);
   if (counts === undefined) return { passed: 0, failed: 1, failures: ['the tests ended without a result'] };
   const [passed, failed, skipped] = counts.slice(1).map((count) => Number(count ?? 0));
   const failures = [...new Set([...output.matchAll(/^ FAIL {2}(.+)$/gm)].map((match) => match[1]))];
   if (skipped > 0) failures.push(`${skipped} skipped tests: a test that does not run proves nothing`);
-  // An error outside of any test (an unhandled rejection) fails the run without failing a test.
-  const strays = !isGood && failed === 0 ? 1 : 0;
-  if (strays > 0) failures.push('an error outside of any test (see above)');
-  return { passed, failed: failed + skipped + strays, failures };
+  const isUnexplained = !isGood && failed === 0;
+  if (isUnexplained) failures.push('the tests passed and their run failed (see above)');
+  return { passed, failed: failed + skipped + (isUnexplained ? 1 : 0), failures };
 }
