@@ -1,7 +1,7 @@
 // The whole test run of `npm test`: types, lint, format, unused code, then all tests. The last line is `N passed, N failed`,
 // where each static check counts as one test. `--static` leaves the tests out.
 import process from 'node:process';
-import { runCheck } from './checks/run-check.mjs';
+import { CLOSING_LINE, runCheck } from './checks/run-check.mjs';
 
 const node = process.execPath;
 const nx = ['node_modules/nx/dist/bin/nx.js', 'show', 'projects'];
@@ -53,9 +53,9 @@ async function report(check) {
 
 /** Vitest, shown as it runs; its own closing line tells the counts. */
 async function runTests() {
-  const { isGood, output } = await runCheck([vitest], { show: true, lastLine: /^\d+ passed, \d+ failed/m });
-  const counts = [...output.matchAll(/^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/gm)].at(-1);
-  if (counts === undefined) return { passed: 0, failed: 1, failures: ['the tests ended without a result'] };
+  const { isGood, output } = await runCheck([vitest], { show: true, lastLine: CLOSING_LINE });
+  const counts = CLOSING_LINE.exec(output);
+  if (counts === null) return { passed: 0, failed: 1, failures: ['the tests ended without a result'] };
   const [passed, failed, skipped] = counts.slice(1).map((count) => Number(count ?? 0));
   const failures = [...new Set([...output.matchAll(/^ FAIL {2}(.+)$/gm)].map((match) => match[1]))];
   if (skipped > 0) failures.push(`${skipped} skipped tests: a test that does not run proves nothing`);

@@ -10,6 +10,9 @@ const END_TIMEOUT_MS = 30_000;
 /** How long what a killed command had started may take to notice and to end. */
 const ORPHAN_TIMEOUT_MS = 10_000;
 
+/** The last line of a run of Vitest, from its reporter in this folder's parent: passed, failed, skipped. */
+export const CLOSING_LINE = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/m;
+
 /**
  * Runs commands one after the other until one fails.
  *
