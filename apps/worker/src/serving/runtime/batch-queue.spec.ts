@@ -23,24 +23,24 @@ function queueOf(...items: WaitingItem[]): BatchQueue {
   return queue;
 }
 
-const WIDE = { units: 1e9, rows: 1_000 };
+const WIDE = { units: 1e9, rows: 1_000, paddingUnits: Infinity };
 
 describe('the queue of a model', () => {
   it('gives all that waits as one batch, as far as the limits allow', () => {
     const items = [anItem(), anItem({ rows: 2, units: 2 }), anItem()];
     expect(queueOf(...items).take(WIDE)).toEqual(items);
-    expect(queueOf(...items).take({ units: 2, rows: 100 })).toEqual([items[0], items[2]]);
-    expect(queueOf(...items).take({ units: 100, rows: 3 })).toEqual([items[0], items[1]]);
+    expect(queueOf(...items).take({ ...WIDE, units: 2 })).toEqual([items[0], items[2]]);
+    expect(queueOf(...items).take({ ...WIDE, rows: 3 })).toEqual([items[0], items[1]]);
   });
 
   it('gives the first item also when it is larger than the limit', () => {
     const item = anItem({ rows: 50, units: 50 });
-    expect(queueOf(item, anItem()).take({ units: 10, rows: 10 })).toEqual([item]);
+    expect(queueOf(item, anItem()).take({ ...WIDE, units: 10, rows: 10 })).toEqual([item]);
   });
 
   it('puts interactive work before batch work, and fills up with the latter', () => {
     const [late, early] = [anItem({ priority: 'batch' }), anItem()];
-    expect(queueOf(late, early).take({ units: 1, rows: 1 })).toEqual([early]);
+    expect(queueOf(late, early).take({ ...WIDE, units: 1, rows: 1 })).toEqual([early]);
     expect(queueOf(late, early).take(WIDE)).toEqual([early, late]);
   });
 
@@ -62,9 +62,16 @@ describe('the queue of a model', () => {
     }
   });
 
+  it('pads no more than a run of its own would cost', () => {
+    const queue = queueOf(...[100, 99, 97, 96, 103].map(aText));
+    expect(queue.take({ ...WIDE, paddingUnits: 3 }).map((item) => item.length)).toEqual([100, 99, 97]);
+    expect(queue.take({ ...WIDE, paddingUnits: 6 }).map((item) => item.length)).toEqual([96]);
+    expect(queue.take({ ...WIDE, paddingUnits: 0 }).map((item) => item.length)).toEqual([103]);
+  });
+
   it('counts padded tokens against the limit, not texts', () => {
     const queue = queueOf(...[100, 100, 100, 100].map(aText));
-    expect(queue.take({ units: 250, rows: 100 })).toHaveLength(2);
+    expect(queue.take({ ...WIDE, units: 250 })).toHaveLength(2);
   });
 
   it('forgets what is removed, and tells what waits', () => {

@@ -10,6 +10,8 @@ export interface BatchLimit {
   /** In the network's units: rows, or padded elements. */
   readonly units: number;
   readonly rows: number;
+  /** Padding that an item may bring into a batch, in elements: what more would cost, a run of its own would cost less. */
+  readonly paddingUnits: number;
 }
 
 /** What waits for one network: interactive work first, then in the order of arrival. Bounded by whoever adds. */
@@ -82,7 +84,9 @@ export class BatchQueue {
       } else {
         const allLongest = Math.max(longest, candidate.length);
         const allElements = elements + candidate.rows * candidate.length;
-        if (allRows * allLongest > limit.units || 1 - allElements / (allRows * allLongest) > MAX_WASTE) continue;
+        const allUnits = allRows * allLongest;
+        if (allUnits > limit.units || 1 - allElements / allUnits > MAX_WASTE) continue;
+        if (allUnits - rows * longest - candidate.units > limit.paddingUnits) continue;
         longest = allLongest;
         elements = allElements;
       }

@@ -1,7 +1,7 @@
 import { AppError } from '@weir/kernel';
 import type { PaddingRule } from '../model-package/network.ts';
 import { joined, paddingWaste, parted } from './batch.ts';
-import { BatchQueue } from './batch-queue.ts';
+import { BatchQueue, type BatchLimit } from './batch-queue.ts';
 import { CostModel } from './cost-model.ts';
 import type { LoadedSignature, OnnxTensor, SessionOptions } from './messages.ts';
 import { NetworkThread } from './network-thread-client.ts';
@@ -335,9 +335,14 @@ export class Network implements Runnable {
     }, ms);
   }
 
-  #batchLimit(): { units: number; rows: number } {
+  #batchLimit(): BatchLimit {
     const { batchMs, maxBatchRows } = this.#options.limits;
-    return { units: this.#cost.batchUnits(batchMs), rows: maxBatchRows };
+    const { perUnit, perRun } = this.#cost.line();
+    return {
+      units: this.#cost.batchUnits(batchMs),
+      rows: maxBatchRows,
+      paddingUnits: perUnit === 0 ? Infinity : perRun / perUnit,
+    };
   }
 
   /** What a run costs: everything that is computed, padding included. */
