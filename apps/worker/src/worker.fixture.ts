@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -113,6 +114,12 @@ export interface TestWorker {
   close(): Promise<void>;
 }
 
+/** Serving processes whose supervisor this process is. */
+function servingProcesses(): string[] {
+  const children = spawnSync('ps', ['-A', '-o', 'ppid=,pid=,args='], { encoding: 'utf8' }).stdout.split('\n');
+  return children.filter((line) => line.includes('serving/main') && Number.parseInt(line, 10) === process.pid).map((line) => line.trim());
+}
+
 export async function startTestWorker(
   environment: Readonly<Record<string, string>> = {},
   onLogLine: (line: string) => void = () => undefined,
@@ -209,6 +216,8 @@ export async function startTestWorker(
       await service.close();
       await artifacts.close();
       await rm(cacheDirectory, { recursive: true, force: true });
+      const left = servingProcesses();
+      if (left.length > 0) throw new Error(`the worker is closed, and these of its processes are not: ${left.join('; ')}`);
     },
   };
 }

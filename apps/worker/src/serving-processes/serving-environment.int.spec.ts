@@ -2,9 +2,10 @@ import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createLogger } from '@weir/platform/telemetry';
-import { linearNetwork, onnxModel, testSigningKeys, type OnnxNode, type OnnxTensor } from '@weir/testing';
+import { linearNetwork, onnxModel, type OnnxNode, type OnnxTensor } from '@weir/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FromServing } from '../serving/control-messages.ts';
+import { servingSettings } from './serving-child.fixture.ts';
 import { ServingChild } from './serving-child.ts';
 
 const MEBIBYTE = 2 ** 20;
@@ -21,34 +22,9 @@ let heard: (message: FromServing) => void;
 
 beforeEach(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'weir-serving-'));
-  const keys = await testSigningKeys();
   heard = () => undefined;
   child = new ServingChild({
-    settings: {
-      instanceId: 'worker-1',
-      host: '127.0.0.1',
-      logLevel: 'fatal',
-      keySet: { keys: keys.keySet.keys.map((key) => ({ ...key })) },
-      flightFile: path.join(directory, 'flight'),
-      executionProviders: ['cpu'],
-      slots: 2,
-      intraOpThreads: 1,
-      queueLength: 16,
-      queueWaitMs: 1_000,
-      batchMs: 50,
-      maxBatchRows: 16,
-      runLimitMs: 60_000,
-      defaultTimeoutMs: 30_000,
-      bodyLimitBytes: MEBIBYTE,
-      maxElements: 10_000,
-      maxItems: 16,
-      maxTextCharacters: 1_000,
-      maxImagePixels: 1_000,
-      maxAudioSeconds: 1,
-      maxSequences: 1,
-      sequenceBytes: 1_024,
-      sequenceIdleMs: 1_000,
-    },
+    settings: await servingSettings(path.join(directory, 'flight')),
     memoryLimitBytes: 4_096 * MEBIBYTE,
     environment: process.env,
     logger: createLogger({ service: 'worker', instanceId: 'worker-1', level: 'fatal' }),

@@ -55,6 +55,8 @@ export class ServingFleet {
   readonly #groups = new Map<string, ServingGroup>();
   /** Processes that go on taking calls until those that replace them are ready. */
   readonly #retiring = new Set<ServingGroup>();
+  /** Processes that take no more calls and have not ended yet. */
+  readonly #ending = new Set<ServingGroup>();
   readonly #suspects = new Suspects();
   /** Loads that are under way, by version: nobody asks twice. */
   readonly #loads = new Map<string, Promise<void>>();
@@ -132,7 +134,8 @@ export class ServingFleet {
   async close(drainMs: number): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#watch);
-    await Promise.all([...this.#groups.values(), ...this.#retiring].map((group) => group.close(drainMs)));
+    const groups = new Set([...this.#groups.values(), ...this.#retiring, ...this.#ending]);
+    await Promise.all([...groups].map((group) => group.close(drainMs)));
   }
 
   #groupOf(versionId: string): ServingGroup | undefined {
@@ -275,7 +278,7 @@ export class ServingFleet {
     void Promise.allSettled(loads).then(async () => {
       this.#retiring.delete(group);
       this.#onChange();
-      await group.close(REPLACED_DRAIN_MS);
+      await this.#closeGroup(group, REPLACED_DRAIN_MS);
     });
   }
 
@@ -306,7 +309,13 @@ export class ServingFleet {
 
   async #end(group: ServingGroup): Promise<void> {
     if (this.#groups.get(group.key) === group) this.#groups.delete(group.key);
-    await group.close(0);
+    await this.#closeGroup(group, 0);
+  }
+
+  async #closeGroup(group: ServingGroup, drainMs: number): Promise<void> {
+    this.#ending.add(group);
+    await group.close(drainMs);
+    this.#ending.delete(group);
   }
 
   #givenUp(): AppError {

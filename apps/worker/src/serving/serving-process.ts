@@ -18,6 +18,11 @@ const MAX_MESSAGE_LENGTH = 500;
 /** Calls of one sequence that may wait for the one before them: a caller who streams sends a few ahead. */
 const MAX_CALLS_BEHIND = 16;
 
+/** Ends this process. `process.exit` would wait for its threads, and a run that never ends keeps one for ever. */
+export function endAtOnce(): void {
+  process.kill(process.pid, 'SIGKILL');
+}
+
 /** One serving process: does what its supervisor says, and answers calls on a port of its own. */
 export class ServingProcess {
   readonly #settings: ServingSettings;
@@ -104,13 +109,12 @@ export class ServingProcess {
   /** Lets the calls under way finish, then ends the process. */
   async drain(timeoutMs: number): Promise<void> {
     clearInterval(this.#alive);
-    // A run that never ends keeps its thread, and with it `process.exit`, for ever.
-    setTimeout(() => process.kill(process.pid, 'SIGKILL'), timeoutMs).unref();
+    setTimeout(endAtOnce, timeoutMs).unref();
     await this.#edge.close();
     await Promise.all(this.#versions.all().map(({ served }) => served.remove()));
     await this.#tracing.shutdown();
     this.#flights.close();
-    process.exit(0);
+    endAtOnce();
   }
 
   #place(placed: PlacedVersion): void {
