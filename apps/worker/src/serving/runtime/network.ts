@@ -88,6 +88,7 @@ export class Network implements Runnable {
   /** The elements of an item are counted where the network's shapes leave more than the batch open. */
   readonly #countsElements: boolean;
   readonly #returning = new ReturningCallers();
+  #answering: NodeJS.Immediate | undefined;
   #holding: NodeJS.Timeout | undefined;
   #unitsUnderWay = 0;
   #isClosed = false;
@@ -267,6 +268,7 @@ export class Network implements Runnable {
   /** Refuses what waits, lets the runs under way finish, and frees the memory. A thread that hangs stays: only its process can be ended. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    clearImmediate(this.#answering);
     clearTimeout(this.#holding);
     this.#options.slots.remove(this);
     for (const item of this.#queue.drain()) item.reject(new AppError('model.not_ready', { retryAfterMs: MIN_RETRY_AFTER_MS }));
@@ -291,7 +293,7 @@ export class Network implements Runnable {
       const endedAtMs = performance.now();
       // With the way to the thread and back: it is what the next call waits for, and company shares it too.
       this.#cost.observe(units, endedAtMs - startedAtMs);
-      if (this.#isBatched) this.#awaitReturning(items.length, endedAtMs);
+      if (this.#isBatched) this.#awaitReturning(items.length);
       const parts = parted(ran.outputs, items, padding);
       isOk = true;
       for (const [index, item] of items.entries()) item.resolve({ outputs: parts[index] ?? [], startedAtMs, endedAtMs, batchRows: rows });
@@ -325,14 +327,20 @@ export class Network implements Runnable {
   }
 
   /** After a run: holds the next one back for a moment, if that pays. */
-  #awaitReturning(items: number, endedAtMs: number): void {
+  #awaitReturning(items: number): void {
+    clearImmediate(this.#answering);
     clearTimeout(this.#holding);
-    const ms = this.#returning.ended(items, this.#queue.size, this.#cost.line().perRun, endedAtMs);
-    if (ms === 0) return;
-    this.#holding = setTimeout(() => {
-      this.#returning.giveUp();
-      this.#options.slots.wake();
-    }, ms);
+    const ms = this.#returning.ended(items, this.#queue.size, this.#cost.line().perRun);
+    // Until then the answers are written: a caller cannot come again before.
+    this.#answering = setImmediate(() => {
+      this.#returning.answered(performance.now());
+      if (ms > 0) this.#holding = setTimeout(() => this.#release(), ms);
+    });
+  }
+
+  #release(): void {
+    this.#returning.giveUp();
+    this.#options.slots.wake();
   }
 
   #batchLimit(): BatchLimit {

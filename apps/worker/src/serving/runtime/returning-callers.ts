@@ -1,6 +1,8 @@
 /** Part of what a run costs by itself for which it is worth to hold the next one back. */
 const WORTH = 0.5;
-/** Timers are as exact as this: what would be held back for less is not. */
+/** A run that costs less by itself is not worth the wait. */
+const LEAST_WORTH_MS = 0.05;
+/** Timers are as exact as this. Where all come again the wait ends with the last of them, long before. */
 const SHORTEST_MS = 1;
 const LONGEST_MS = 4;
 /** How fast what was seen of earlier runs loses its weight. */
@@ -14,7 +16,8 @@ const ENOUGH = 0.5;
  * whole run. Who comes while nothing runs or has just run never waits.
  */
 export class ReturningCallers {
-  #endedAtMs = -Infinity;
+  /** When the answers of the last run were out; infinite until they are. */
+  #answeredAtMs = -Infinity;
   #windowMs = 0;
   #answered = 0;
   #cameBack = 0;
@@ -24,21 +27,20 @@ export class ReturningCallers {
   #expected = 0;
 
   /**
-   * A run has ended.
+   * A run has ended, and its answers are about to be sent.
    *
    * @param items that it held
    * @param waiting items that wait for the next one
    * @param perRunMs what a run costs by itself
-   * @returns milliseconds after which `giveUp` is to be called; 0: nobody is waited for
+   * @returns milliseconds after the answers at which `giveUp` is to be called; 0: nobody is waited for
    */
-  ended(items: number, waiting: number, perRunMs: number, nowMs: number): number {
+  ended(items: number, waiting: number, perRunMs: number): number {
     if (this.#windowMs > 0) {
       const part = Math.min(1, this.#cameBack / this.#answered);
       this.#returning = this.#returning * FORGETTING + part * (1 - FORGETTING);
     }
-    const windowMs = Math.floor(Math.min(LONGEST_MS, perRunMs * WORTH));
-    this.#windowMs = windowMs < SHORTEST_MS ? 0 : windowMs;
-    this.#endedAtMs = nowMs;
+    this.#windowMs = perRunMs < LEAST_WORTH_MS ? 0 : Math.min(LONGEST_MS, Math.max(SHORTEST_MS, Math.round(perRunMs * WORTH)));
+    this.#answeredAtMs = Infinity;
     this.#answered = items;
     this.#cameBack = 0;
     const isWorth = this.#windowMs > 0 && this.#returning >= ENOUGH;
@@ -46,8 +48,13 @@ export class ReturningCallers {
     return isWorth ? this.#windowMs : 0;
   }
 
+  /** The answers of the last run are out: who comes again has had them. */
+  answered(nowMs: number): void {
+    this.#answeredAtMs = nowMs;
+  }
+
   arrived(nowMs: number): void {
-    if (nowMs - this.#endedAtMs <= this.#windowMs) this.#cameBack++;
+    if (nowMs - this.#answeredAtMs <= this.#windowMs) this.#cameBack++;
   }
 
   /** Should the next run be held back while so many items wait for it? */
