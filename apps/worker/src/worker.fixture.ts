@@ -114,6 +114,8 @@ export interface TestWorker {
   close(): Promise<void>;
 }
 
+let openWorkers = 0;
+
 /** Serving processes whose supervisor this process is. */
 function servingProcesses(): string[] {
   const children = spawnSync('ps', ['-A', '-o', 'ppid=,pid=,args='], { encoding: 'utf8' }).stdout.split('\n');
@@ -130,6 +132,7 @@ export async function startTestWorker(
     environment: { WEIR_WORKER_CACHE_DIR: cacheDirectory, WEIR_WORKER_ID: id, ...environment },
     onLogLine,
   });
+  openWorkers++;
   const { bus } = service;
   const { workers } = await service.project({ workers: workerChanged });
   const artifacts = await artifactServer(service.keySet);
@@ -216,8 +219,9 @@ export async function startTestWorker(
       await service.close();
       await artifacts.close();
       await rm(cacheDirectory, { recursive: true, force: true });
-      const left = servingProcesses();
-      if (left.length > 0) throw new Error(`the worker is closed, and these of its processes are not: ${left.join('; ')}`);
+      openWorkers--;
+      const left = openWorkers === 0 ? servingProcesses() : [];
+      if (left.length > 0) throw new Error(`the worker is closed, and these serving processes are not: ${left.join('; ')}`);
     },
   };
 }

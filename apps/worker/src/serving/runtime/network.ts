@@ -3,10 +3,10 @@ import type { PaddingRule } from '../model-package/network.ts';
 import { joined, paddingWaste, parted } from './batch.ts';
 import { BatchQueue, type BatchLimit } from './batch-queue.ts';
 import { CostModel } from './cost-model.ts';
+import { HoldBack } from './hold-back.ts';
 import type { LoadedSignature, OnnxTensor, SessionOptions } from './messages.ts';
 import { NetworkThread } from './network-thread-client.ts';
 import type { Runnable, RunSlots } from './run-slots.ts';
-import { ReturningCallers } from './returning-callers.ts';
 import { RunRefusedError } from './run-refused.ts';
 import type { ItemResult, Priority, WaitingItem } from './waiting-item.ts';
 
@@ -87,9 +87,7 @@ export class Network implements Runnable {
   #hasRun = false;
   /** The elements of an item are counted where the network's shapes leave more than the batch open. */
   readonly #countsElements: boolean;
-  readonly #returning = new ReturningCallers();
-  #answering: NodeJS.Immediate | undefined;
-  #holding: NodeJS.Timeout | undefined;
+  readonly #holdBack: HoldBack;
   #unitsUnderWay = 0;
   #isClosed = false;
 
@@ -99,6 +97,7 @@ export class Network implements Runnable {
     this.#free = [...threads];
     this.#signature = signature;
     this.#countsElements = options.padding === null && signature.inputs.some((input) => input.dims.slice(1).some(isFree));
+    this.#holdBack = new HoldBack(() => options.slots.wake());
     options.slots.add(this);
   }
 
@@ -219,7 +218,7 @@ export class Network implements Runnable {
         },
       };
       this.#queue.add(waiting);
-      this.#returning.arrived(performance.now());
+      this.#holdBack.arrived();
       signal.addEventListener('abort', giveUp, { once: true });
       this.#options.slots.wake();
     });
@@ -268,8 +267,7 @@ export class Network implements Runnable {
   /** Refuses what waits, lets the runs under way finish, and frees the memory. A thread that hangs stays: only its process can be ended. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    clearImmediate(this.#answering);
-    clearTimeout(this.#holding);
+    this.#holdBack.close();
     this.#options.slots.remove(this);
     for (const item of this.#queue.drain()) item.reject(new AppError('model.not_ready', { retryAfterMs: MIN_RETRY_AFTER_MS }));
     await Promise.allSettled(this.#underWay);
@@ -293,7 +291,7 @@ export class Network implements Runnable {
       const endedAtMs = performance.now();
       // With the way to the thread and back: it is what the next call waits for, and company shares it too.
       this.#cost.observe(units, endedAtMs - startedAtMs);
-      if (this.#isBatched) this.#awaitReturning(items.length);
+      if (this.#isBatched) this.#holdBack.ended(items.length, this.#queue.size, this.#cost.line().perRun);
       const parts = parted(ran.outputs, items, padding);
       isOk = true;
       for (const [index, item] of items.entries()) item.resolve({ outputs: parts[index] ?? [], startedAtMs, endedAtMs, batchRows: rows });
@@ -323,24 +321,7 @@ export class Network implements Runnable {
   get #isHeldBack(): boolean {
     const { units, rows } = this.#batchLimit();
     if (this.#queue.size >= rows || this.#queue.units >= units) return false;
-    return this.#returning.areAwaited(this.#queue.size);
-  }
-
-  /** After a run: holds the next one back for a moment, if that pays. */
-  #awaitReturning(items: number): void {
-    clearImmediate(this.#answering);
-    clearTimeout(this.#holding);
-    const ms = this.#returning.ended(items, this.#queue.size, this.#cost.line().perRun);
-    // Until then the answers are written: a caller cannot come again before.
-    this.#answering = setImmediate(() => {
-      this.#returning.answered(performance.now());
-      if (ms > 0) this.#holding = setTimeout(() => this.#release(), ms);
-    });
-  }
-
-  #release(): void {
-    this.#returning.giveUp();
-    this.#options.slots.wake();
+    return this.#holdBack.isHolding(this.#queue.size);
   }
 
   #batchLimit(): BatchLimit {
