@@ -71,6 +71,7 @@ describe('traces', () => {
     for (const span of call) expect(ids).toContain(span.parentSpanId);
     const names = call.map((span) => `${span.service} ${span.name}`);
     expect(names).toContain('weir-gateway POST /v2/models/:model/infer');
+    for (const name of ['infer', 'queue', 'batch', 'execute']) expect(names).toContain(`weir-worker ${name}`);
     expect(names).toContain('weir-metering POST /graphql');
     expect(names).toContain('weir-metering consume inference.usage');
     expect(names).toContain('weir-billing consume metering.usage-rolled');

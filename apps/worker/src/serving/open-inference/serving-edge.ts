@@ -96,11 +96,12 @@ function run(
   return served.use({ priority, signal, isAdmitted: false }, (version, runRows) => {
     const runItem = async (item: RunItem): Promise<readonly OnnxTensor[]> => {
       const queuedAtMs = performance.now();
-      const { outputs, startedAtMs, endedAtMs, batchRows } = await runRows(item);
+      const { outputs, startedAtMs, executingAtMs, endedAtMs, batchRows } = await runRows(item);
       if (parent !== undefined) {
         const { network, rows } = item;
         recordSpan('queue', parent, queuedAtMs, startedAtMs, { network });
-        recordSpan('execute', parent, startedAtMs, endedAtMs, { network, rows, 'batch.rows': batchRows });
+        recordSpan('batch', parent, startedAtMs, executingAtMs, { network, rows, 'batch.rows': batchRows });
+        recordSpan('execute', parent, executingAtMs, endedAtMs, { network });
       }
       return outputs;
     };

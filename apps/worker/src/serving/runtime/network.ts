@@ -294,7 +294,8 @@ export class Network implements Runnable {
       if (this.#isBatched) this.#holdBack.ended(items.length, this.#queue.size, this.#cost.line().perRun);
       const parts = parted(ran.outputs, items, padding);
       isOk = true;
-      for (const [index, item] of items.entries()) item.resolve({ outputs: parts[index] ?? [], startedAtMs, endedAtMs, batchRows: rows });
+      const times = { startedAtMs, executingAtMs: endedAtMs - ran.ms, endedAtMs };
+      for (const [index, item] of items.entries()) item.resolve({ outputs: parts[index] ?? [], ...times, batchRows: rows });
     } catch (error) {
       ms = performance.now() - startedAtMs;
       // Whose tensors were refused, only runs of their own can tell: nobody is refused for a neighbour.

@@ -23,7 +23,10 @@ export interface WaitingItem {
 /** What an item's run gave, and when it was. */
 export interface ItemResult {
   readonly outputs: readonly OnnxTensor[];
+  /** The item left the queue: it is joined with others and handed to the network's thread. */
   readonly startedAtMs: number;
+  /** The network began to run, as far as the length of the run tells. */
+  readonly executingAtMs: number;
   readonly endedAtMs: number;
   /** Rows in the run. */
   readonly batchRows: number;
