@@ -59,6 +59,17 @@ const looping = onnxModel({
   ],
 });
 
+/** Goes round for ever whatever it is given. */
+const endless = onnxModel({
+  inputs: [{ name: 'x', dims: ['n'] }],
+  outputs: [{ name: 'y', dims: ['n'] }],
+  initialisers: [
+    { name: 'for_ever', type: 'int64', dims: [], data: [9_223_372_036_854_775_807n] },
+    { name: 'yes', type: 'bool', dims: [], data: Uint8Array.of(1) },
+  ],
+  nodes: [{ operator: 'Loop', inputs: ['for_ever', 'yes', 'x'], outputs: ['y'], attributes: { body: { graph: loopBody } } }],
+});
+
 const floats = (...data: number[]) => ({ inputs: [{ name: 'x', shape: [data.length], datatype: 'FP32', data }] });
 const rows = (...data: number[]) => ({ inputs: [{ name: 'x', shape: [data.length / 2, 2], datatype: 'FP32', data }] });
 const division = (a: number, b: number) => ({
@@ -116,20 +127,22 @@ describe('a model that ends its process', () => {
 
   it('while it is loaded is told as failed, and the others are served', async () => {
     worker = await startTestWorker({ WEIR_WORKER_RUN_LIMIT_MS: '1000' });
-    const endless = onnxModel({
-      inputs: [{ name: 'x', dims: ['n'] }],
-      outputs: [{ name: 'y', dims: ['n'] }],
-      initialisers: [
-        { name: 'for_ever', type: 'int64', dims: [], data: [9_223_372_036_854_775_807n] },
-        { name: 'yes', type: 'bool', dims: [], data: Uint8Array.of(1) },
-      ],
-      nodes: [{ operator: 'Loop', inputs: ['for_ever', 'yes', 'x'], outputs: ['y'], attributes: { body: { graph: loopBody } } }],
-    });
     const neighbour = await placed('neighbour', doubling);
     const hanging = await worker.place('hanging', 'tensors', packageOf(endless));
     await worker.announced(hanging.versionId, 'failed');
     await worker.announced(neighbour.versionId, 'ready');
     expect((await worker.infer('neighbour', rows(1, 1))).status).toBe(200);
+  });
+});
+
+describe('a load that never ends', () => {
+  it('holds up no other tenant’s', async () => {
+    worker = await startTestWorker();
+    const hanging = await worker.place('hanging', 'tensors', packageOf(endless), { ownerTenantId: 'globex' });
+    await worker.announced(hanging.versionId, 'loading');
+    await placed('quick', doubling, 'acme');
+    expect((await worker.infer('quick', rows(1, 2))).status).toBe(200);
+    await worker.announced(hanging.versionId, 'loading');
   });
 });
 

@@ -1,7 +1,7 @@
 import type { PlacementState } from '@weir/contracts';
 import { AppError, type ErrorCode } from '@weir/kernel';
 import { createLogger } from '@weir/platform/telemetry';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { PlacementReconciler } from './placement-reconciler.ts';
 import type { ServedState } from '../serving-processes/serving-fleet.ts';
 import type { HeldVersion } from './version-loader.ts';
@@ -18,20 +18,25 @@ function placement(versionId: string, over: Partial<PlacementState> = {}): Place
     version: '1',
     ownerTenantId: 'platform',
     task: 'tensors',
-    files: [],
+    files: filesOf(versionId),
     artifactsUrl: 'http://127.0.0.1:1',
     ...over,
   };
 }
 
+/** Different versions have different files. */
+const filesOf = (versionId: string) => [
+  { path: 'model.onnx', sha256: Buffer.from(versionId).toString('hex').padStart(64, '0'), sizeBytes: 1 },
+];
+
 const wish = (...placements: PlacementState[]) => new Map(placements.map((one) => [one.versionId, one]));
 
 /** A reconciler whose loads are noted instead of made. */
-function aReconciler(failures: Record<string, ErrorCode> = {}, beforeLoad: () => Promise<void> = () => Promise.resolve()) {
+function aReconciler(failures: Record<string, ErrorCode> = {}, beforeLoad: (versionId: string) => Promise<void> = () => Promise.resolve()) {
   const did: string[] = [];
   const loader = {
     load: async ({ versionId }: PlacementState): Promise<HeldVersion> => {
-      await beforeLoad();
+      await beforeLoad(versionId);
       did.push(`load ${versionId}`);
       const failure = failures[versionId];
       if (failure !== undefined) throw new AppError(failure);
@@ -91,6 +96,43 @@ describe('what is placed on a worker', () => {
     finish();
     await reconciler.settled();
     expect(did).toEqual(['load a', 'unload a', 'load c']);
+    await reconciler.close();
+  });
+
+  it('waits for no load of another tenant, four at once', async () => {
+    const begun: string[] = [];
+    const { promise: hanging, resolve: finish } = Promise.withResolvers<void>();
+    const { did, reconciler } = aReconciler({}, (versionId) => {
+      begun.push(versionId);
+      return versionId.startsWith('slow') ? hanging : Promise.resolve();
+    });
+    const owned = (versionId: string, ownerTenantId: string) => placement(versionId, { ownerTenantId });
+    const slow = ['a', 'b', 'c'].map((tenant) => owned(`slow-${tenant}`, tenant));
+    reconciler.want(wish(...slow, owned('behind-a', 'a'), owned('one', 'd'), owned('two', 'd'), owned('three', 'e')));
+    await vi.waitFor(() => expect(did).toEqual(['load one', 'load two', 'load three']));
+    expect(begun).not.toContain('behind-a');
+    reconciler.want(wish(owned('slow-d', 'd'), owned('late', 'e')));
+    await vi.waitFor(() => expect(begun).toContain('slow-d'));
+    expect(begun).not.toContain('late');
+    finish();
+    await reconciler.settled();
+    expect(reconciler.states().map(({ versionId }) => versionId)).toEqual(['slow-d', 'late']);
+    await reconciler.close();
+  });
+
+  it('waits for a load of an equal package, whose folder it shares', async () => {
+    const files = [{ path: 'model.onnx', sha256: 'a'.repeat(64), sizeBytes: 1 }];
+    const { promise: loading, resolve: finish } = Promise.withResolvers<void>();
+    const begun: string[] = [];
+    const { did, reconciler } = aReconciler({}, (versionId) => {
+      begun.push(versionId);
+      return loading;
+    });
+    reconciler.want(wish(placement('a', { ownerTenantId: 'a', files }), placement('b', { ownerTenantId: 'b', files })));
+    await vi.waitFor(() => expect(begun).toEqual(['a']));
+    finish();
+    await reconciler.settled();
+    expect(did).toEqual(['load a', 'load b']);
     await reconciler.close();
   });
 

@@ -9,6 +9,8 @@ import type { HeldVersion, VersionLoader } from './version-loader.ts';
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 30_000;
 const MAX_ERROR_LENGTH = 500;
+/** Versions that are fetched and loaded at once. */
+const LOADS_AT_ONCE = 4;
 
 export interface PlacementReconcilerOptions {
   readonly loader: Pick<VersionLoader, 'load' | 'unload'>;
@@ -29,16 +31,20 @@ interface Entry {
   attempts: number;
   /** Not before this; a failure that no retry helps waits for ever. */
   retryAtMs: number;
+  isBeingLoaded: boolean;
 }
 
 /**
  * Makes what is loaded equal to what is placed. It looks at the whole wish each time, not at changes, so that
- * nothing is missed: wakes that come while it works make it look again.
+ * nothing is missed: wakes that come while it works make it look again. A tenant's versions are loaded one after the other,
+ * which tells what memory each takes; those of different tenants side by side, so that a load that hangs holds up nobody else.
  */
 export class PlacementReconciler {
   readonly #options: PlacementReconcilerOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #stopping = new AbortController();
+  /** Loads under way, by the tenant that owns the version. */
+  readonly #loads = new Map<string, Promise<void>>();
   #desired: ReadonlyMap<string, PlacementState> = new Map();
   #onChange: () => void = () => undefined;
   #working: Promise<void> | null = null;
@@ -69,7 +75,7 @@ export class PlacementReconciler {
 
   /** Resolves when nothing is under way; what failed may still be tried again later. */
   async settled(): Promise<void> {
-    while (this.#working !== null) await this.#working;
+    while (this.#working !== null || this.#loads.size > 0) await Promise.all([this.#working, ...this.#loads.values()]);
   }
 
   async close(): Promise<void> {
@@ -91,7 +97,8 @@ export class PlacementReconciler {
     while (this.#isStale && !this.#stopping.signal.aborted) {
       this.#isStale = false;
       await this.#unloadUnwanted();
-      await this.#loadWanted();
+      // A new wish comes first: what is no longer wanted need not be fetched.
+      if (!this.#isStale) this.#loadWanted();
     }
     this.#scheduleRetry();
   }
@@ -100,6 +107,8 @@ export class PlacementReconciler {
     for (const [versionId, entry] of this.#entries) {
       const wanted = this.#desired.get(versionId);
       if (wanted !== undefined && isSamePackage(wanted, entry.placement)) continue;
+      // When it is loaded, it is looked at again.
+      if (entry.isBeingLoaded) continue;
       const { held } = entry;
       this.#entries.delete(versionId);
       this.#onChange();
@@ -109,25 +118,32 @@ export class PlacementReconciler {
     }
   }
 
-  async #loadWanted(): Promise<void> {
+  #loadWanted(): void {
+    if (this.#stopping.signal.aborted) return;
     for (const [versionId, placement] of this.#desired) {
-      // A new wish comes first: what is no longer wanted need not be fetched.
-      if (this.#isStale || this.#stopping.signal.aborted) return;
-      const entry: Entry = this.#entries.get(versionId) ?? {
-        placement,
-        state: 'loading',
-        error: undefined,
-        held: null,
-        attempts: 0,
-        retryAtMs: 0,
-      };
+      if (this.#loads.size >= LOADS_AT_ONCE) return;
+      const { ownerTenantId } = placement;
+      if (this.#loads.has(ownerTenantId)) continue;
+      // Equal packages have one folder on disk, which each load makes anew.
+      if (placement.files.length > 0 && this.#areBeingLoaded(placement.files)) continue;
+      const entry = this.#entries.get(versionId) ?? newEntry(placement);
       if (entry.held !== null || entry.retryAtMs > this.#options.clock.now()) continue;
       entry.placement = placement;
+      entry.isBeingLoaded = true;
       this.#entries.set(versionId, entry);
       this.#onChange();
-      await this.#load(entry);
-      this.#onChange();
+      const load = this.#load(entry).finally(() => {
+        entry.isBeingLoaded = false;
+        this.#loads.delete(ownerTenantId);
+        this.#onChange();
+        this.#wake();
+      });
+      this.#loads.set(ownerTenantId, load);
     }
+  }
+
+  #areBeingLoaded(files: PlacementState['files']): boolean {
+    return [...this.#entries.values()].some((entry) => entry.isBeingLoaded && haveSameContent(entry.placement.files, files));
   }
 
   async #load(entry: Entry): Promise<void> {
@@ -160,10 +176,17 @@ export class PlacementReconciler {
   }
 }
 
+function newEntry(placement: PlacementState): Entry {
+  return { placement, state: 'loading', error: undefined, held: null, attempts: 0, retryAtMs: 0, isBeingLoaded: false };
+}
+
 /** A version never changes, but where its files come from may: that alone is no reason to load it again. */
 function isSamePackage(a: PlacementState, b: PlacementState): boolean {
-  if (a.files.length !== b.files.length || a.task !== b.task || a.modelId !== b.modelId || a.version !== b.version) return false;
-  if (!isDeepStrictEqual(a.backend, b.backend)) return false;
-  const digests = new Map(a.files.map((file) => [file.path, file.sha256]));
-  return b.files.every((file) => digests.get(file.path) === file.sha256);
+  if (a.task !== b.task || a.modelId !== b.modelId || a.version !== b.version) return false;
+  return isDeepStrictEqual(a.backend, b.backend) && haveSameContent(a.files, b.files);
+}
+
+function haveSameContent(a: PlacementState['files'], b: PlacementState['files']): boolean {
+  const digests = new Map(a.map((file) => [file.path, file.sha256]));
+  return a.length === b.length && b.every((file) => digests.get(file.path) === file.sha256);
 }

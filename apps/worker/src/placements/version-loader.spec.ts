@@ -2,18 +2,25 @@ import { InternalTokenSigner } from '@weir/access';
 import type { PlacementState } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
 import { testSigningKeys } from '@weir/testing';
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { VersionLoader } from './version-loader.ts';
 
 /** A loader whose cache and processes note what is asked of them; `failure` is what a process says of the version. */
 async function aLoader(failure?: AppError) {
   const did: string[] = [];
+  const fetches = { underWay: 0, most: 0 };
   const packages = {
-    hold: async (files: PlacementState['files']) => ({
-      directory: '/nowhere',
-      sizeBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0),
-      release: () => void did.push('release'),
-    }),
+    hold: async (files: PlacementState['files']) => {
+      fetches.most = Math.max(fetches.most, ++fetches.underWay);
+      await setImmediate();
+      fetches.underWay--;
+      return {
+        directory: '/nowhere',
+        sizeBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0),
+        release: () => void did.push('release'),
+      };
+    },
   };
   const fleet = {
     place: async ({ versionId }: { versionId: string }, ownerTenantId: string, bytes: number) => {
@@ -27,7 +34,7 @@ async function aLoader(failure?: AppError) {
     place: async ({ versionId }: PlacementState, { kind }: { kind: string }) => void did.push(`place ${versionId} at ${kind}`),
     remove: (versionId: string) => void did.push(`remove remote ${versionId}`),
   };
-  return { did, loader: new VersionLoader({ packages, fleet, remote, signer }) };
+  return { did, fetches, loader: new VersionLoader({ packages, fleet, remote, signer }) };
 }
 
 const placement: PlacementState = {
@@ -54,6 +61,12 @@ describe('a version', () => {
     expect(did).toEqual(['place v1 of acme with 560 bytes']);
     await loader.unload(held);
     expect(did.slice(1)).toEqual(['remove v1', 'release']);
+  });
+
+  it('is put on disk after the one before, and loaded beside it', async () => {
+    const { fetches, loader } = await aLoader();
+    await Promise.all(['v1', 'v2', 'v3'].map((versionId) => loader.load({ ...placement, versionId }, signal)));
+    expect(fetches.most).toBe(1);
   });
 
   it('that another server runs has no files and no process here', async () => {

@@ -23,6 +23,8 @@ export interface VersionLoaderOptions {
 /** Brings a placed version from the registry to a serving process, or makes calls go to the server that runs it, and takes it out again. */
 export class VersionLoader {
   readonly #options: VersionLoaderOptions;
+  /** The last package that is put on disk: one after the other, because each may make room for itself. */
+  #fetching: Promise<unknown> = Promise.resolve();
 
   constructor(options: VersionLoaderOptions) {
     this.#options = options;
@@ -30,20 +32,34 @@ export class VersionLoader {
 
   /** @throws AppError of a retryable kind when trying again can help, of another when the package is at fault */
   async load(placement: PlacementState, signal: AbortSignal): Promise<HeldVersion> {
-    const { packages, fleet, remote, signer } = this.#options;
+    const { fleet, remote } = this.#options;
     const { versionId, modelId, model, version, task, files, ownerTenantId, backend } = placement;
     if (backend !== undefined && backend.kind !== 'onnxruntime') {
       await remote.place(placement, backend);
       return { versionId, held: null };
     }
-    const held = await packages.hold(files, artifactsAt(placement.artifactsUrl, signer), signal);
+    const fetched = this.#fetching.then(() => this.#fetch(placement, signal));
+    this.#fetching = fetched.catch(() => undefined);
+    const held = await fetched;
     try {
-      await moveLargeWeightsOut(held.directory, files);
       const placed = { versionId, modelId, model, version, task, files: [...files], directory: held.directory };
       await unlessAborted(fleet.place(placed, ownerTenantId, networkBytes(placement)), signal);
       return { versionId, held };
     } catch (error) {
       await fleet.remove(versionId, { isForgiven: false });
+      held.release();
+      throw error;
+    }
+  }
+
+  async #fetch({ files, artifactsUrl }: PlacementState, signal: AbortSignal): Promise<HeldPackage> {
+    signal.throwIfAborted();
+    const { packages, signer } = this.#options;
+    const held = await packages.hold(files, artifactsAt(artifactsUrl, signer), signal);
+    try {
+      await moveLargeWeightsOut(held.directory, files);
+      return held;
+    } catch (error) {
       held.release();
       throw error;
     }
