@@ -221,7 +221,8 @@ test("whatever stands in a body, and whatever its headers say of it, is answered
       expect([200, 400, 413, 415]).toContain(answer.status);
       if (answer.status !== 200) expect(answer.json).toEqual(error);
     }),
-    { numRuns: 150 },
+    // What asked for bytes asks for nothing, and the numbers are none that JSON has.
+    { numRuns: 150, examples: [[[[94, 32]], 0, '134', undefined]] },
   );
 });
 

@@ -97,14 +97,22 @@ function echo(call: WorkerCall, response: ServerResponse): void {
   if (!call.path.endsWith('/infer')) throw new AppError('request.not_found');
   const request = readRequest(call.body, call.headers);
   const outputs = request.inputs.map((input, index) => decodeTensor(input, `inputs[${index}]`));
-  const { headers, body } = encodeResponse(
-    {
-      model_name: String(call.headers[MODEL_NAME_HEADER]),
-      model_version: '1',
-      parameters: { usage: { inputs: 1, 'input-tokens': 0 } },
-      outputs,
-    },
-    request,
-  );
+  const answer = {
+    model_name: String(call.headers[MODEL_NAME_HEADER]),
+    model_version: '1',
+    parameters: { usage: { inputs: 1, 'input-tokens': 0 } },
+    outputs,
+  };
+  const { headers, body } = encoded(answer, request);
   response.writeHead(200, { ...headers, [USAGE_HEADER]: 'inputs=1,input-tokens=0' }).end(body);
+}
+
+/** As a worker has it: numbers of raw tensors that JSON cannot say are the caller's. */
+function encoded(...message: Parameters<typeof encodeResponse>): ReturnType<typeof encodeResponse> {
+  try {
+    return encodeResponse(...message);
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'model.failed') throw error;
+    throw new AppError('model.input_invalid', { field: 'inputs', message: error.message });
+  }
 }
