@@ -3,11 +3,12 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { Decimal } from '@weir/kernel';
+import { isAlive } from '@weir/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { allReceipts, invoicedQuantities, openInvoice, quantitiesOf, totalOf } from './harness/books.ts';
 import { eventually } from './harness/eventually.ts';
 import { aText, type PlatformClient } from './harness/platform-client.ts';
-import { fileMode, freePort, isAlive, runLauncher, RunningPlatform } from './harness/running-platform.ts';
+import { fileMode, freePort, runLauncher, RunningPlatform } from './harness/running-platform.ts';
 
 const LAUNCHER = new URL('../apps/weir/dist/main.js', import.meta.url).pathname;
 const SEVEN = readFileSync(new URL('../models/digits/examples/seven.png', import.meta.url)).toString('base64');

@@ -234,16 +234,6 @@ export async function freePort(): Promise<number> {
   });
 }
 
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    // ESRCH: there is no such process.
-    return false;
-  }
-}
-
 export function fileMode(file: string): string {
   return (statSync(file).mode & 0o777).toString(8);
 }

@@ -10,6 +10,7 @@ export {
 export { eventually, type EventuallyOptions } from './eventually.ts';
 export { freshDatabase } from './fresh-database.ts';
 export { hostilePackages, type HostileCall, type HostilePackage } from './hostile-packages.ts';
+export { isAlive } from './is-alive.ts';
 export {
   branchNetwork,
   cumulativeSumNetwork,

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { eventually } from '@weir/testing';
+import { eventually, isAlive } from '@weir/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 const SUPERVISOR = fileURLToPath(new URL('./supervisor.fixture.ts', import.meta.url));
@@ -29,15 +29,6 @@ async function servingPid(state: string): Promise<number> {
   if (supervisor.stdout === null) throw new Error('the supervisor has no output');
   const [line] = (await once(supervisor.stdout, 'data')) as [Buffer];
   return Number(line.toString());
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 describe('a serving process in a run without an end', () => {

@@ -100,6 +100,7 @@ async function openFiles(): Promise<string[]> {
   return Promise.all((await readdir(folder)).map((file) => readlink(path.join(folder, file)).catch(() => 'closed meanwhile')));
 }
 
+// Linux alone tells the memory of a process, and which files it has open, in /proc.
 describe.runIf(process.platform === 'linux')('the memory of a serving process', () => {
   it('holds weights that are in a network’s own file once for each thread, and no copy of the file', async () => {
     const network = largeNetwork();

@@ -1,4 +1,4 @@
-/** Part of what a run costs by itself for which it is worth to hold the next one back. */
+/** Part of what a run costs by itself for which the next one is held back, as far as timers are exact. */
 const WORTH = 0.5;
 /** A run that costs less by itself is not worth the wait. */
 const LEAST_WORTH_MS = 0.05;
@@ -11,9 +11,9 @@ const FORGETTING = 0.9;
 const ENOUGH = 0.5;
 
 /**
- * Callers who send their next call when they have the answer to the last one come again right after a run, all at once. Where a
- * run costs much by itself, the next one waits a moment for them: who would start without them would make them wait for a
- * whole run. Who comes while nothing runs or has just run never waits.
+ * Callers who send their next call when they have the answer to the last one come again right after a run, all at once. The
+ * next run waits a moment for them: who would start without them would make them wait for a whole run. Who comes while
+ * nothing runs or has just run never waits.
  */
 export class ReturningCallers {
   /** When the answers of the last run were out; infinite until they are. */
