@@ -2,12 +2,25 @@ import { z } from 'zod';
 import { defineEvent } from './envelope.ts';
 import { id, instant, sha256 } from './fields.ts';
 
+export const keyLimitsSchema = z.object({
+  /** Calls a minute; null means the platform's default. */
+  requestsPerMinute: z.number().int().positive().nullable(),
+  /** Calls that may be under way at once; null means the platform's default. */
+  maxInFlight: z.number().int().positive().nullable(),
+});
+export type KeyLimits = z.infer<typeof keyLimitsSchema>;
+
 export const tenantSchema = z.object({
   id,
   /** Short name in lower case, used in the names of the tenant's own models. */
   slug: z.string(),
   displayName: z.string(),
   status: z.enum(['active', 'suspended']),
+  /**
+   * Limits on all calls of the tenant together, set by the operator: keys share them, whatever their own limits are.
+   * Null, or absent in records of older writers, means the platform's default.
+   */
+  limits: keyLimitsSchema.optional(),
 });
 /** A customer of the platform, or the operator itself. */
 export type TenantState = z.infer<typeof tenantSchema>;
@@ -19,14 +32,6 @@ export const tenantChanged = defineEvent({
   schema: tenantSchema,
   key: (tenant) => tenant.id,
 });
-
-export const keyLimitsSchema = z.object({
-  /** Calls a minute; null means the platform's default. */
-  requestsPerMinute: z.number().int().positive().nullable(),
-  /** Calls that may be under way at once; null means the platform's default. */
-  maxInFlight: z.number().int().positive().nullable(),
-});
-export type KeyLimits = z.infer<typeof keyLimitsSchema>;
 
 export const apiKeySchema = z.object({
   id,

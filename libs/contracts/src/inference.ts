@@ -8,6 +8,8 @@ export const loadedVersionSchema = z.object({
   state: z.enum(['loading', 'ready', 'failed']),
   /** Where calls of this version go; without it the worker's own address. */
   url: z.url().optional(),
+  /** Memory that loading it took, as measured by the worker; absent until it was loaded there once. */
+  memoryBytes: z.number().int().nonnegative().optional(),
   /** Why it is not ready, for the publisher; no paths. */
   error: z.string().max(500).optional(),
 });
