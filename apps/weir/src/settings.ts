@@ -63,6 +63,12 @@ export const launcherSettings = defineSettings({
     schema: settingSchemas.integer(1_000, 3_600_000, 90_000),
     description: 'milliseconds that a service may take to become ready',
   },
+  livenessTimeoutMs: {
+    env: 'WEIR_LIVENESS_TIMEOUT_MS',
+    schema: settingSchemas.integer(1_000, 3_600_000, 30_000),
+    description:
+      'milliseconds without an answer of its /health/live after which a service counts as frozen, and is killed and started again',
+  },
 });
 
 export type LauncherSettings = SettingsOf<typeof launcherSettings>;

@@ -1,26 +1,31 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { endOrphanedBackends } from './orphaned-backends.ts';
 import type { Placement } from './placement.ts';
 
 /** How long a PostgreSQL that lost its owner may take to stop before it is killed. */
 const STOP_TIMEOUT_MS = 15_000;
 
 /**
- * Clears what a killed start left behind: a PostgreSQL that still runs, or its pid file.
+ * Clears what a killed start left behind: a PostgreSQL that still runs, backends that outlived it, or its pid file.
  *
- * @throws Error when the cluster belongs to a process that lives
+ * @returns the number of backends that outlived their postmaster and had to be killed
+ * @throws Error when the cluster belongs to a live process, or a backend cannot be killed
  */
-export async function clearLeftovers(place: Placement): Promise<void> {
+export async function clearLeftovers(place: Placement): Promise<number> {
   const pidFile = path.join(place.data, 'postmaster.pid');
   const pid = firstNumber(pidFile);
-  if (pid === null) return;
-  if (!isPostgres(pid, place.data)) {
-    // The number now belongs to another process (or to none); PostgreSQL would refuse to start because of it.
-    rmSync(pidFile, { force: true });
-    return;
-  }
+  if (pid === null) return 0;
+  if (isPostgres(pid, place.data)) await stopPostmaster(pid, place);
+  const killed = await endOrphanedBackends(realpathSync(place.data));
+  // Its number may belong to another process by now, because of which PostgreSQL would refuse to start.
+  rmSync(pidFile, { force: true });
+  return killed;
+}
+
+async function stopPostmaster(pid: number, place: Placement): Promise<void> {
   const owner = firstNumber(place.ownerFile);
   if (owner !== null && isAlive(owner))
     throw new Error(`PostgreSQL already runs on ${place.data}, started by process ${owner}: stop that one first.`);
@@ -28,8 +33,6 @@ export async function clearLeftovers(place: Placement): Promise<void> {
   for (const deadline = Date.now() + STOP_TIMEOUT_MS; isPostgres(pid, place.data); await sleep(50)) {
     if (Date.now() > deadline) {
       signal(pid, 'SIGKILL');
-      await sleep(500);
-      rmSync(pidFile, { force: true });
       return;
     }
   }

@@ -99,6 +99,22 @@ describe('embedded PostgreSQL', () => {
     expect(reason).toContain('SIGKILL');
   });
 
+  test('starts although a backend of the killed PostgreSQL is stopped and keeps its shared memory, and reports that it was killed', async () => {
+    const first = await start();
+    const client = new pg.Client({ connectionString: first.adminUrl });
+    client.on('error', () => undefined);
+    await client.connect();
+    const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+    const backend = rows[0]?.pid ?? 0;
+    process.kill(backend, 'SIGSTOP');
+    process.kill(first.pid, 'SIGKILL');
+    await until(() => !isAlive(first.pid), 5_000);
+    let killed = 0;
+    const second = await start({ onLeftovers: (count) => (killed = count) });
+    expect(killed).toBe(1);
+    expect(await query(second.adminUrl, 'select 1 as one')).toEqual([{ one: 1 }]);
+  });
+
   // Only root meets these: PostgreSQL then runs under another account, which may not enter root's folders.
   if (process.getuid?.() === 0) {
     test('as root below a folder that only root may enter, keeps the data elsewhere, notes where, and finds them again', async () => {

@@ -30,6 +30,8 @@ export interface StartPostgresOptions {
   readonly durable?: boolean;
   /** Each line that PostgreSQL writes to its log. */
   readonly onLog?: (line: string) => void;
+  /** Called when processes of an earlier PostgreSQL on this folder outlived it and had to be killed; with their number. */
+  readonly onLeftovers?: (killed: number) => void;
   /** Called once when PostgreSQL ends without `stop()`; `reason` holds its exit, then its last log lines, each on a line of its own. */
   readonly onExit?: (reason: string) => void;
 }
@@ -59,7 +61,8 @@ export async function startPostgres(options: StartPostgresOptions): Promise<Runn
     const files = place(dataDirectory, user, durable);
     const native = postgresBinaries(user);
     const password = await ensureCluster(files, native, user, durable);
-    await clearLeftovers(files);
+    const killed = await clearLeftovers(files);
+    if (killed > 0) options.onLeftovers?.(killed);
     const server = await launch(native, files.data, user, durable, options);
     writeFileSync(files.ownerFile, `${process.pid}\n`);
     const url = (database = 'postgres'): string =>

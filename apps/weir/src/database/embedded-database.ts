@@ -9,11 +9,11 @@ export interface EmbeddedDatabaseOptions {
   /** It died and is being started again after `delayMs`. */
   readonly onRestart: (reason: string, delayMs: number) => void;
   readonly onRestarted: () => void;
-  /** It will not be started again. */
-  readonly onGiveUp: (reason: string) => void;
+  /** Processes of the server that died outlived it and had to be killed; with their number. */
+  readonly onLeftovers: (killed: number) => void;
 }
 
-/** The PostgreSQL of the platform, started again on the same port when it dies. */
+/** The PostgreSQL of the platform, started again on the same port when it dies, with a growing delay and without an end. */
 export class EmbeddedDatabase {
   readonly #options: EmbeddedDatabaseOptions;
   readonly #policy = new RestartPolicy();
@@ -58,9 +58,15 @@ export class EmbeddedDatabase {
   }
 
   async #launch(): Promise<RunningPostgres> {
-    const { dataDirectory, port, log } = this.#options;
+    const { dataDirectory, port, log, onLeftovers } = this.#options;
     this.#startedAtMs = Date.now();
-    this.#server = await startPostgres({ dataDirectory, port, onLog: (line) => log.write(line), onExit: (reason) => this.#died(reason) });
+    this.#server = await startPostgres({
+      dataDirectory,
+      port,
+      onLog: (line) => log.write(line),
+      onLeftovers,
+      onExit: (reason) => this.#died(reason),
+    });
     return this.#server;
   }
 
@@ -68,18 +74,13 @@ export class EmbeddedDatabase {
     this.#server = null;
     if (!this.#isWanted) return;
     const nowMs = Date.now();
-    const verdict = this.#policy.afterDeath(nowMs, nowMs - this.#startedAtMs);
-    if (verdict.kind === 'give-up') {
-      this.#isWanted = false;
-      this.#options.onGiveUp(reason);
-      return;
-    }
-    this.#options.onRestart(reason, verdict.delayMs);
+    const { delayMs } = this.#policy.afterDeath(nowMs, nowMs - this.#startedAtMs);
+    this.#options.onRestart(reason, delayMs);
     this.#restart = setTimeout(() => {
       this.#launching = this.#launch().then(
         () => this.#options.onRestarted(),
         (error: unknown) => this.#died(error instanceof Error ? error.message : String(error)),
       );
-    }, verdict.delayMs);
+    }, delayMs);
   }
 }

@@ -54,6 +54,7 @@ describe('the platform on one machine', () => {
         WEIR_PORT: String(await freePort()),
         WEIR_GRPC_PORT: '0',
         WEIR_START_TIMEOUT_MS: '20000',
+        WEIR_LIVENESS_TIMEOUT_MS: '2000',
       }),
       home,
       root,
@@ -112,6 +113,43 @@ describe('the platform on one machine', () => {
     expect(after?.url).toBe(before?.url);
   });
 
+  test('replaces a service that is frozen and says so', { timeout: 30_000 }, async () => {
+    await platform.start();
+    const before = runFile().services.worker?.pid ?? 0;
+    process.kill(before, 'SIGSTOP');
+    await until(() => lines.some((line) => line.startsWith('worker is ready again')), 20_000);
+    expect(lines).toContain('worker does not answer its liveness probe: it is killed.');
+    expect(runFile().services.worker?.pid).not.toBe(before);
+  });
+
+  test('once started, is not stopped by a service that cannot run any more', { timeout: 30_000 }, async () => {
+    await platform.start();
+    // At a start, wrong settings (exit code 78) are the end.
+    writeFileSync(path.join(root, 'apps/metering/dist/main.js'), 'process.exitCode = 78;');
+    process.kill(runFile().services.metering?.pid ?? 0, 'SIGKILL');
+    await until(() => lines.some((line) => line.startsWith('metering ended unexpectedly (exit code 78)')), 10_000);
+    expect(fatal).toEqual([]);
+    const gateway = runFile().services.gateway?.url ?? '';
+    expect((await fetch(`${gateway}/health/live`)).status).toBe(200);
+    writeFileSync(path.join(root, 'apps/metering/dist/main.js'), FAKE_SERVICE);
+    await until(() => lines.some((line) => line.startsWith('metering is ready again')), 10_000);
+  });
+
+  test('starts PostgreSQL again although a backend of the killed one is stopped', { timeout: 60_000 }, async () => {
+    await platform.start();
+    const url = environmentOf('auth').WEIR_DATABASE_URL ?? '';
+    const client = new pg.Client({ connectionString: url });
+    client.on('error', () => undefined);
+    await client.connect();
+    const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+    process.kill(rows[0]?.pid ?? 0, 'SIGSTOP');
+    process.kill(runFile().postgresql.pid, 'SIGKILL');
+    await until(() => lines.includes('PostgreSQL runs again.'), 40_000);
+    expect(lines).toContain('1 process(es) of the PostgreSQL before did not end with it, and were killed.');
+    await canQuery(url);
+    expect(fatal).toEqual([]);
+  });
+
   test('stops the gateway before the others and PostgreSQL last, and leaves nothing behind', async () => {
     await platform.start();
     const { services, postgresql } = runFile();
@@ -129,7 +167,7 @@ describe('the platform on one machine', () => {
     // It is stopped before the wait for readiness is over.
     platform.start().catch(() => undefined);
     await until(() => fatal.length > 0, 25_000);
-    expect(fatal[0]?.message).toContain('billing cannot be kept running: it died 5 times within a minute');
+    expect(fatal[0]?.message).toContain('billing cannot be started: it died 5 times within a minute');
     expect(lines).toContain('    no such table');
   });
 

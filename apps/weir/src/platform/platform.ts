@@ -3,7 +3,7 @@ import path from 'node:path';
 import { EmbeddedDatabase } from '../database/embedded-database.ts';
 import { ensureDatabase, prepareRoles } from '../database/platform-database.ts';
 import { startGuardian, type Guardian } from '../processes/guardian.ts';
-import { becomesReady } from '../processes/readiness-probe.ts';
+import { becomesReady, becomesUnresponsive } from '../processes/health-probes.ts';
 import { RotatingLog } from '../processes/rotating-log.ts';
 import { SupervisedProcess, type ProcessDeath } from '../processes/supervised-process.ts';
 import type { LauncherSettings } from '../settings.ts';
@@ -31,7 +31,7 @@ export interface PlatformParts {
   readonly root: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly terminal: Terminal;
-  /** Something cannot be kept running: the platform must stop, for this reason. */
+  /** Something cannot be started: the platform must stop, for this reason. Never called once `start` has resolved. */
   readonly onFatal: (error: StartError) => void;
 }
 
@@ -54,7 +54,12 @@ export class Platform {
     this.#parts = parts;
   }
 
-  /** Starts everything and waits until all services are ready. @throws StartError */
+  /**
+   * Starts everything and waits until all services are ready. From then on nothing but `stop` ends the platform: a process that
+   * dies or freezes is started again, with a growing delay and without an end, and the others go on meanwhile.
+   *
+   * @throws StartError
+   */
   async start(): Promise<StartedPlatform> {
     const { settings, home, root, environment, terminal } = this.#parts;
     for (const { name } of SERVICES) {
@@ -91,6 +96,7 @@ export class Platform {
         }),
       ),
     );
+    for (const process of this.#processes.values()) process.keepRunning();
     return { addresses, secrets, keys };
   }
 
@@ -143,7 +149,9 @@ export class Platform {
         terminal.line(`${POSTGRES} runs again.`);
         this.#writeRunFile();
       },
-      onGiveUp: (reason) => this.#parts.onFatal(new StartError(`${POSTGRES} cannot be kept running: ${reason}`)),
+      onLeftovers: (killed) => {
+        terminal.line(`${killed} process(es) of the ${POSTGRES} before did not end with it, and were killed.`);
+      },
     });
     this.#database = database;
     const adminUrl = await withTicking(terminal, () => `starting ${POSTGRES}`, database.start().then(ensureDatabase, sayWhy));
@@ -155,7 +163,7 @@ export class Platform {
     const { home, root, terminal } = this.#parts;
     let starts = 0;
     let replaced = new AbortController();
-    return new SupervisedProcess(
+    const supervised = new SupervisedProcess(
       {
         name,
         script: scriptOf(root, name),
@@ -165,31 +173,31 @@ export class Platform {
         stopTimeoutMs: STOP_TIMEOUT_MS,
       },
       {
-        onStarted: () => {
+        onStarted: (pid) => {
           this.#writeRunFile();
           replaced.abort();
           replaced = new AbortController();
           if (++starts > 1) void this.#reportReturn(name, replaced.signal);
+          void this.#replaceWhenFrozen(name, supervised, pid, replaced.signal);
         },
         onRestart: (death, delayMs) => {
           terminal.line(`${describe(death)} It is started again in ${delayMs / 1000} s.`);
           for (const line of death.lastLines) terminal.line(`    ${line}`);
         },
-        onGiveUp: (death, reason) => {
+        onStartFailure: (death, reason) => {
           terminal.line(describe(death));
           for (const line of death.lastLines) terminal.line(`    ${line}`);
-          this.#parts.onFatal(
-            new StartError(`${name} cannot be kept running: ${reason}; its log is ${path.join(home.logs, `${name}.log`)}.`),
-          );
+          this.#parts.onFatal(new StartError(`${name} cannot be started: ${reason}; its log is ${path.join(home.logs, `${name}.log`)}.`));
         },
       },
       this.#guardian,
     );
+    return supervised;
   }
 
   async #untilReady(name: ServiceName, process: SupervisedProcess): Promise<void> {
     const { settings, home, terminal } = this.#parts;
-    if (await becomesReady(this.#healthUrl(name), settings.startTimeoutMs, this.#stopping.signal)) return;
+    if (await becomesReady(this.#healthUrl(name, 'ready'), settings.startTimeoutMs, this.#stopping.signal)) return;
     for (const line of process.lastLines()) terminal.line(`    ${line}`);
     throw new StartError(
       `${name} did not become ready within ${settings.startTimeoutMs / 1000} s; its log is ${path.join(home.logs, `${name}.log`)}.`,
@@ -199,19 +207,35 @@ export class Platform {
   /** @param replaced aborted when another process takes its place: the return is then that one's to report */
   async #reportReturn(name: ServiceName, replaced: AbortSignal): Promise<void> {
     const beganMs = Date.now();
+    await this.#whileRunning(replaced, async (signal) => {
+      if (await becomesReady(this.#healthUrl(name, 'ready'), this.#parts.settings.startTimeoutMs, signal))
+        this.#parts.terminal.line(`${name} is ready again after ${secondsSince(beganMs)}.`);
+    });
+  }
+
+  /** Kills the process when it does not answer any more, so that another one is started. */
+  async #replaceWhenFrozen(name: ServiceName, process: SupervisedProcess, pid: number, replaced: AbortSignal): Promise<void> {
+    const { startTimeoutMs, livenessTimeoutMs } = this.#parts.settings;
+    await this.#whileRunning(replaced, async (signal) => {
+      const url = this.#healthUrl(name, 'live');
+      if (await becomesReady(url, startTimeoutMs, signal)) await becomesUnresponsive(url, livenessTimeoutMs, signal);
+      this.#parts.terminal.line(`${name} does not answer its liveness probe: it is killed.`);
+      process.replace(pid);
+    });
+  }
+
+  /** Does `work` on a process until another one takes its place or the platform stops. */
+  async #whileRunning(replaced: AbortSignal, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const signal = AbortSignal.any([this.#stopping.signal, replaced]);
     try {
-      if (await becomesReady(this.#healthUrl(name), this.#parts.settings.startTimeoutMs, signal)) {
-        this.#parts.terminal.line(`${name} is ready again after ${secondsSince(beganMs)}.`);
-      }
+      await work(signal);
     } catch (error) {
-      // The platform stops meanwhile, or the process died again.
       if (!signal.aborted) throw error;
     }
   }
 
-  #healthUrl(name: ServiceName): string {
-    return `${this.#addresses?.urlOf(name) ?? ''}/health/ready`;
+  #healthUrl(name: ServiceName, what: 'live' | 'ready'): string {
+    return `${this.#addresses?.urlOf(name) ?? ''}/health/${what}`;
   }
 
   /** Tells people and tools which process is which. */

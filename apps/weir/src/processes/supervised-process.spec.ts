@@ -10,7 +10,7 @@ import { SupervisedProcess, type ProcessDeath } from './supervised-process.ts';
 interface Observed {
   readonly started: number[];
   readonly restarts: { death: ProcessDeath; delayMs: number }[];
-  readonly givenUp: { death: ProcessDeath; reason: string }[];
+  readonly failures: { death: ProcessDeath; reason: string }[];
 }
 
 describe('a supervised process', () => {
@@ -33,13 +33,13 @@ describe('a supervised process', () => {
   function supervise(code: string, environment: Record<string, string> = {}): { process: SupervisedProcess; observed: Observed } {
     const script = path.join(folder, 'fake.mjs');
     writeFileSync(script, code);
-    const observed: Observed = { started: [], restarts: [], givenUp: [] };
+    const observed: Observed = { started: [], restarts: [], failures: [] };
     const process = new SupervisedProcess(
       { name: 'fake', script, environment, log: new RotatingLog(path.join(folder, 'fake.log')), stopTimeoutMs: 1_000 },
       {
         onStarted: (pid) => observed.started.push(pid),
         onRestart: (death, delayMs) => observed.restarts.push({ death, delayMs }),
-        onGiveUp: (death, reason) => observed.givenUp.push({ death, reason }),
+        onStartFailure: (death, reason) => observed.failures.push({ death, reason }),
       },
       guardian,
     );
@@ -68,8 +68,8 @@ describe('a supervised process', () => {
 
   test('whose settings are wrong is not started again', async () => {
     const { observed } = supervise('process.stderr.write("WEIR_X: must be set\\n"); process.exitCode = 78;');
-    await until(() => observed.givenUp.length === 1);
-    expect(observed.givenUp[0]).toEqual({
+    await until(() => observed.failures.length === 1);
+    expect(observed.failures[0]).toEqual({
       death: { name: 'fake', how: 'exit code 78', lastLines: ['WEIR_X: must be set'] },
       reason: 'its settings are wrong',
     });
@@ -77,12 +77,20 @@ describe('a supervised process', () => {
     expect(observed.started).toHaveLength(1);
   });
 
-  test('that dies fast five times is given up', { timeout: 20_000 }, async () => {
+  test('that dies fast five times while it is started for the first time is a failure of the start', { timeout: 20_000 }, async () => {
     const { observed } = supervise('process.exitCode = 1;');
-    await until(() => observed.givenUp.length === 1, 15_000);
+    await until(() => observed.failures.length === 1, 15_000);
     expect(observed.restarts.map((restart) => restart.delayMs)).toEqual([500, 1_000, 2_000, 4_000]);
-    expect(observed.givenUp[0]?.reason).toBe('it died 5 times within a minute');
+    expect(observed.failures[0]?.reason).toBe('it died 5 times within a minute');
     expect(observed.started).toHaveLength(5);
+  });
+
+  test('that has run once is restarted however often it dies', { timeout: 20_000 }, async () => {
+    const { process, observed } = supervise('process.exitCode = 78;');
+    process.keepRunning();
+    await until(() => observed.started.length === 3, 10_000);
+    expect(observed.restarts.map((restart) => restart.delayMs)).toEqual([500, 1_000]);
+    expect(observed.failures).toEqual([]);
   });
 
   test('that is stopped gets to finish, and stays stopped', async () => {

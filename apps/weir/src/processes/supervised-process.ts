@@ -8,6 +8,8 @@ import type { RotatingLog } from './rotating-log.ts';
 
 /** EX_CONFIG of sysexits.h: the process says that its settings are wrong, so a restart would not help. */
 const WRONG_SETTINGS_EXIT_CODE = 78;
+/** Fast deaths within a minute after which a process that is being started for the first time is a failure of the start. */
+const FAST_DEATHS_AT_START = 5;
 /** How many of its last log lines are shown when a process dies. */
 const SHOWN_LINES = 8;
 
@@ -37,8 +39,8 @@ export interface ProcessObserver {
   readonly onRestart: (death: ProcessDeath, delayMs: number) => void;
   /** It runs again; wait for its readiness. */
   readonly onStarted: (pid: number) => void;
-  /** It will not be started again. */
-  readonly onGiveUp: (death: ProcessDeath, reason: string) => void;
+  /** It failed to start, and will not be started again; never called after `keepRunning`. */
+  readonly onStartFailure: (death: ProcessDeath, reason: string) => void;
 }
 
 /** One process of the platform: started, started again when it dies, stopped when told. */
@@ -53,6 +55,7 @@ export class SupervisedProcess {
   #ended: Promise<void> = Promise.resolve();
   #restart: NodeJS.Timeout | undefined;
   #isWanted = false;
+  #keepsRunning = false;
 
   constructor(definition: ProcessDefinition, observer: ProcessObserver, guardian: Guardian) {
     this.definition = definition;
@@ -67,6 +70,16 @@ export class SupervisedProcess {
   start(): void {
     this.#isWanted = true;
     if (this.#child === null) this.#spawn();
+  }
+
+  /** From now on it is restarted whatever it dies of: a platform that has started is not stopped for one process. */
+  keepRunning(): void {
+    this.#keepsRunning = true;
+  }
+
+  /** Kills the process when it is still `pid` and is meant to run, so that another one is started in its place. */
+  replace(pid: number): void {
+    if (this.#isWanted && this.#child?.pid === pid) this.#kill(this.#child);
   }
 
   /** The last log lines, for a message that it did not become ready. */
@@ -139,22 +152,18 @@ export class SupervisedProcess {
     }
     if (!this.#isWanted) return;
     const death: ProcessDeath = { name: this.definition.name, how, lastLines: this.lastLines() };
-    if (code === WRONG_SETTINGS_EXIT_CODE) {
-      this.#isWanted = false;
-      this.#observer.onGiveUp(death, 'its settings are wrong');
-      return;
-    }
     const nowMs = Date.now();
-    const verdict = this.#policy.afterDeath(nowMs, nowMs - startedAtMs);
-    if (verdict.kind === 'give-up') {
+    const { delayMs, fastDeaths } = this.#policy.afterDeath(nowMs, nowMs - startedAtMs);
+    const failure = startFailure(code, fastDeaths);
+    if (failure !== null && !this.#keepsRunning) {
       this.#isWanted = false;
-      this.#observer.onGiveUp(death, `it died ${verdict.deaths} times within a minute`);
+      this.#observer.onStartFailure(death, failure);
       return;
     }
-    this.#observer.onRestart(death, verdict.delayMs);
+    this.#observer.onRestart(death, delayMs);
     this.#restart = setTimeout(() => {
       if (this.#isWanted && this.#child === null) this.#spawn();
-    }, verdict.delayMs);
+    }, delayMs);
   }
 
   #kill(child: ChildProcess): void {
@@ -170,4 +179,10 @@ export class SupervisedProcess {
       if (code !== 'ESRCH' && code !== 'EPERM') throw error;
     }
   }
+}
+
+/** Why a process that has never run cannot be expected to, or null when another attempt may succeed. */
+function startFailure(code: number | null, fastDeaths: number): string | null {
+  if (code === WRONG_SETTINGS_EXIT_CODE) return 'its settings are wrong';
+  return fastDeaths >= FAST_DEATHS_AT_START ? `it died ${fastDeaths} times within a minute` : null;
 }
