@@ -100,15 +100,24 @@ describe('nothing answered is lost, nothing is billed twice', () => {
     await eventually(async () => expect((await fetch(`${platform.internalUrlOf(service)}/health/ready`)).status).toBe(200));
   }
 
-  test('with auth, registry, metering, billing and PostgreSQL stopped, inference by known keys goes on, and is billed when they return', async () => {
-    for (const service of CONTROL_PLANE) await platform.pause(service);
+  test('with auth, registry, billing and PostgreSQL stopped and metering killed, inference by known keys goes on, and is billed when they return', async () => {
+    const stopped = CONTROL_PLANE.filter((service) => service !== 'metering');
+    for (const service of stopped) await platform.pause(service);
     await platform.pause('postgresql');
+    const killed = platform.pidOf('metering');
+    platform.kill('metering');
+    // The new process waits for PostgreSQL instead of dying of it.
+    await eventually(async () => {
+      expect(platform.pidOf('metering')).not.toBe(killed);
+      expect((await fetch(`${platform.internalUrlOf('metering')}/health/live`)).status).toBe(200);
+    });
+    expect((await fetch(`${platform.internalUrlOf('metering')}/health/ready`)).status).toBe(503);
     const calls = await call(200);
     expect(calls.failures).toEqual(new Map());
     const down = await client.graph('query { usage { totals { calls } } }');
     expect(down.errors?.[0]?.extensions).toMatchObject({ code: 'service.unavailable' });
     await platform.resume('postgresql');
-    for (const service of CONTROL_PLANE) await platform.resume(service);
+    for (const service of stopped) await platform.resume(service);
     await Promise.all(CONTROL_PLANE.map(returns));
     await booksAgree(calls);
   });

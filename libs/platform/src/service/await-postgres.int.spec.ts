@@ -1,0 +1,109 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createLogger } from '@weir/platform/telemetry';
+import { eventually, freshDatabase, type TestDatabase } from '@weir/testing';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { awaitPostgres, type AwaitPostgresOptions } from './await-postgres.ts';
+
+const logger = createLogger({ service: 'spec', instanceId: 'spec', level: 'silent' });
+
+/** The address of the run's PostgreSQL on a port that refuses connections until `open`. */
+class Outage {
+  readonly #target: URL;
+  readonly #port: number;
+  readonly #sockets = new Set<Socket>();
+  #server: Server | null = null;
+
+  constructor(url: string, port: number) {
+    this.#target = new URL(url);
+    this.#port = port;
+  }
+
+  get url(): string {
+    const url = new URL(this.#target);
+    url.port = String(this.#port);
+    return url.href;
+  }
+
+  async end(): Promise<void> {
+    this.#server = createServer((client) => {
+      const upstream = connect(Number(this.#target.port), this.#target.hostname);
+      for (const socket of [client, upstream]) {
+        this.#sockets.add(socket);
+        socket.on('error', () => undefined);
+      }
+      client.pipe(upstream).pipe(client);
+    }).listen(this.#port, '127.0.0.1');
+    await once(this.#server, 'listening');
+  }
+
+  close(): void {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#server?.close();
+  }
+}
+
+describe('a service that is started while PostgreSQL is unreachable', () => {
+  let database: TestDatabase;
+  let outage: Outage;
+  let options: AwaitPostgresOptions;
+  let stop: AbortController;
+
+  beforeAll(async () => {
+    database = await freshDatabase();
+  });
+
+  beforeEach(async () => {
+    outage = new Outage(database.busUrl, await freePort());
+    stop = new AbortController();
+    options = {
+      urls: [database.urlOf('auth'), outage.url],
+      host: '127.0.0.1',
+      port: await freePort(),
+      applicationName: 'spec',
+      logger,
+      signal: stop.signal,
+    };
+  });
+
+  afterEach(() => {
+    stop.abort();
+    outage.close();
+  });
+
+  const get = (path: string): Promise<Response> => fetch(`http://127.0.0.1:${options.port}${path}`);
+
+  it('is live and not ready, refuses calls with a code, and goes on when PostgreSQL answers, with its port free again', async () => {
+    const waiting = awaitPostgres(options);
+    await eventually(async () => (await get('/health/live')).status === 200);
+    const ready = await get('/health/ready');
+    expect([ready.status, await ready.json()]).toEqual([503, { status: 'not ready', checks: { database: false } }]);
+    const call = await get('/graphql');
+    expect([call.status, await call.json()]).toMatchObject([503, { error: { code: 'service.starting' } }]);
+    await outage.end();
+    await waiting;
+    await expect(get('/health/live')).rejects.toThrow('fetch failed');
+  });
+
+  it('ends its wait when it is told to', async () => {
+    const waiting = awaitPostgres(options);
+    await eventually(async () => (await get('/health/live')).status === 200);
+    stop.abort(new Error('the launcher ended'));
+    await expect(waiting).rejects.toThrow('the launcher ended');
+  });
+
+  it('leaves a wrong password to the boot to report', async () => {
+    const url = new URL(database.busUrl);
+    url.password = 'wrong';
+    await expect(awaitPostgres({ ...options, urls: [url.href] })).resolves.toBeUndefined();
+  });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
