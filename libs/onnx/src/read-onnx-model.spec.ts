@@ -272,6 +272,12 @@ describe('a file that cannot be read is refused with the byte and the reason', (
       Buffer.from([0x3a, 0x02, 0x12, 0x05, 0x61, 0x61, 0x61, 0x61, 0x61]),
       'longer than what it stands in',
     ],
+    [
+      'with a packed list that ends inside an integer',
+      // The shape of a weight: 1, then the first byte of two of an integer whose second byte belongs to the next field.
+      message(7, (writer) => writer.tag(5, WireType.LengthDelimited).bytes(Uint8Array.of(0x0a, 0x02, 0x01, 0x80, 0x10, 0x01))),
+      'the shape of a tensor ends inside a number',
+    ],
     ['with a name that is not UTF-8', Buffer.from([0x12, 0x02, 0xc3, 0x28]), 'the name of the producer is not UTF-8'],
     ['with a zero in a name', written({ inputs: [{ name: 'x\0', dims: ['n'] }] }), 'the name of an input holds a zero character'],
     ['with a name longer than any', written({ inputs: [{ name: 'x'.repeat(513), dims: [] }] }), 'longer than 512 bytes'],

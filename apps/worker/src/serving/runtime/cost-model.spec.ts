@@ -32,6 +32,14 @@ describe('what runs cost', () => {
     expect(cost.expectMs(4)).toBeLessThan(before * 2);
   });
 
+  it('takes the median of the runs of one size, whichever of them an outlier was', () => {
+    for (const outlierMs of [0.01, 10_000]) {
+      const cost = learned([4, 4, 4, 4], 1, 2);
+      cost.observe(4, outlierMs);
+      expect(cost.expectMs(4)).toBeCloseTo(6, 6);
+    }
+  });
+
   it('is remembered of sizes that have not been run for a while, but not for ever', () => {
     const cost = learned([1, 2], 1, 10);
     for (let i = 0; i < 100; i++) cost.observe(16, 26);
