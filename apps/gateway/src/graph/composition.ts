@@ -1,6 +1,6 @@
 import { mergeSchemas } from '@graphql-tools/schema';
 import { stitchSchemas } from '@graphql-tools/stitch';
-import { filterSchema, pruneSchema, type Executor } from '@graphql-tools/utils';
+import { filterSchema, getResolversFromSchema, pruneSchema, type Executor } from '@graphql-tools/utils';
 import {
   buildSchema,
   isIntrospectionType,
@@ -39,7 +39,9 @@ export function composeGraph(subgraphs: readonly Subgraph[], local: GraphQLSchem
   const conflicts = conflictsOf([...parts, { service: 'gateway', schema: local }]);
   if (conflicts.length > 0) throw new Error(`the subgraphs do not fit together:\n${conflicts.join('\n')}`);
   const remote = stitchSchemas({ subschemas: parts.map(({ schema, executor }) => ({ schema, executor })) });
-  return mergeSchemas({ schemas: [remote, local] });
+  // Stitched objects hold their fields by response key. Without the resolvers that know this, which mergeSchemas leaves out because
+  // they are the default ones of stitching, a field under an alias would be looked for by its name.
+  return mergeSchemas({ schemas: [remote, local], resolvers: getResolversFromSchema(remote, true) });
 }
 
 function withoutFields(schema: GraphQLSchema, names: readonly string[]): GraphQLSchema {

@@ -213,6 +213,12 @@ describe('the graph of the platform', () => {
     }
   });
 
+  test('answers fields of a service under aliases, below its root field too', async () => {
+    expect(await ask('{ all: keys { key: id } price { value: amount } }')).toMatchObject({
+      data: { all: [{ key: 'k1' }], price: { value: '2.50' } },
+    });
+  });
+
   test('asks a service in the name of whoever asks, with the id of the request, and of no tenant but theirs', async () => {
     for (const tenant of ['acme', 'globex']) await ask('{ keys { id } }', { tenant });
     const principals = await Promise.all(
