@@ -8,6 +8,8 @@ const text = Buffer.from('{"inputs": []}');
 describe('a packed body', () => {
   it.each([
     ['gzip', gzipSync(text)],
+    ['GZIP', gzipSync(text)],
+    ['x-gzip', gzipSync(text)],
     ['deflate', deflateSync(text)],
     ['identity', text],
     [undefined, text],

@@ -19,17 +19,24 @@ const SMALLEST_PACKED_BYTES = 4_096;
  * @throws request.unsupported_media_type it is packed in another way than gzip and deflate
  */
 export async function unpacked(body: Buffer, encoding: string | undefined, maxBytes: number): Promise<Buffer> {
-  if (encoding === undefined || encoding === 'identity') return body;
-  if (encoding !== 'gzip' && encoding !== 'deflate')
+  const coding = codingOf(encoding);
+  if (coding === 'identity') return body;
+  if (coding !== 'gzip' && coding !== 'deflate')
     throw new AppError('request.unsupported_media_type', { message: 'Content-Encoding must be gzip, deflate or identity.' });
   try {
     // What is packed small may be endless: the bound holds while it is unpacked.
-    return await inflaters[encoding](body, { maxOutputLength: maxBytes });
+    return await inflaters[coding](body, { maxOutputLength: maxBytes });
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE')
       throw new AppError('request.too_large', { message: `The body is larger than ${maxBytes} bytes when it is unpacked.` });
-    throw new AppError('request.malformed', { message: `The body is not valid ${encoding}.`, cause: error });
+    throw new AppError('request.malformed', { message: `The body is not valid ${coding}.`, cause: error });
   }
+}
+
+/** A `Content-Encoding` in its canonical form: codings have no case, and `x-gzip` is gzip (RFC 9110, section 8.4.1). */
+function codingOf(encoding = 'identity'): string {
+  const coding = encoding.trim().toLowerCase();
+  return coding === 'x-gzip' ? 'gzip' : coding;
 }
 
 /** A body packed as quickly as it can be. */

@@ -49,10 +49,21 @@ describe('a request that does not have the form of the protocol is refused with 
     );
   });
 
-  it('more elements than are allowed are refused before anything is made of them', () => {
+  it('a shape of more elements than are allowed is refused by its name, before anything is allocated', () => {
     expect(
-      errorOf(() => parseInferenceRequest({ inputs: [aTensor({ shape: [9e15, 9e15] })] }, { maxTensors: 2, maxElements: 10 })),
-    ).toMatchObject({ code: 'request.too_large' });
+      errorOf(() => parseInferenceRequest({ inputs: [aTensor({ shape: [1_099_511_627_776, 100] })] }, { maxTensors: 2, maxElements: 10 })),
+    ).toMatchObject({
+      code: 'model.input_invalid',
+      field: 'inputs[0].shape',
+      message: expect.stringContaining('shape [1099511627776, 100] has 109951162777600 elements, at most 10 are allowed') as string,
+    });
+  });
+
+  it('more elements than are allowed in all inputs together are refused', () => {
+    const inputs = ['a', 'b'].map((name) => aTensor({ name, shape: [6], data: [1, 2, 3, 4, 5, 6] }));
+    expect(errorOf(() => parseInferenceRequest({ inputs }, { maxTensors: 2, maxElements: 10 }))).toMatchObject({
+      code: 'request.too_large',
+    });
   });
 });
 

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { AppError } from '@weir/kernel';
 import { assertByteSize } from './binary.ts';
-import { elementCount } from './tensor.ts';
+import { elementCount, formatShape } from './tensor.ts';
 import {
   DATATYPES,
   HEADER_LENGTH_HEADER,
@@ -144,7 +144,13 @@ export function parseTensors(value: unknown, field: string, binary: Buffer, limi
     const tensor = parseTensor(item, `${field}[${index}]`, bytes);
     if (seen.has(tensor.name)) throw invalid(`${field}[${index}].name`, `input ${quoted(tensor.name)} is given twice`);
     seen.add(tensor.name);
-    elements += elementCount(tensor.shape);
+    const count = elementCount(tensor.shape);
+    if (count > limits.maxElements)
+      throw invalid(
+        `${field}[${index}].shape`,
+        `input ${quoted(tensor.name)}: shape ${formatShape(tensor.shape)} has ${count} elements, at most ${limits.maxElements} are allowed`,
+      );
+    elements += count;
     if (elements > limits.maxElements)
       throw new AppError('request.too_large', {
         field: `${field}[${index}].shape`,

@@ -8,6 +8,7 @@ describe('a message of the runtime for a caller', () => {
       'Load model from [path] failed:Protobuf parsing failed.',
     ],
     ['/onnxruntime_src/onnxruntime/core/framework/op_kernel.cc:12 void f()\n  bad', '[path] void f() bad'],
+    ['Load model failed:/onnxruntime_src/onnxruntime/core/graph/model.cc:149 bad', 'Load model failed:[path] bad'],
     ['C:\\Users\\me\\model.onnx missing', '[path] missing'],
     ['Got invalid dimensions for input: x index: 1 Got: 3 Expected: 1', 'Got invalid dimensions for input: x index: 1 Got: 3 Expected: 1'],
   ])('%j has no path of this machine', (message, expected) => {

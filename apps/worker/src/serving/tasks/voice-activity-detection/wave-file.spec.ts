@@ -42,6 +42,18 @@ describe('a WAV file', () => {
     expect(await read(aWaveFile(samples, { between }))).toHaveLength(samples.length);
   });
 
+  it.each([
+    ['from a pipe, whose sizes are unknown', aWaveFile(samples, { fileBytes: 0xffff_ffff, dataBytes: 0xffff_ffff })],
+    [
+      'from a pipe, cut off in a frame',
+      Buffer.concat([aWaveFile(samples, { fileBytes: 0xffff_ffff, dataBytes: 0xffff_ffff }), Buffer.from([1])]),
+    ],
+    ['of a recording that was never finished', aWaveFile(samples, { fileBytes: 0, dataBytes: 0 })],
+    ['of a recording whose head alone was written', aWaveFile(samples, { fileBytes: 36, dataBytes: 0 })],
+  ])('%s is read to the end of the file', async (_, bytes) => {
+    expect(await read(bytes)).toEqual(await read(aWaveFile(samples)));
+  });
+
   it('is read to its end where other bytes follow it', async () => {
     expect(await read(Buffer.concat([aWaveFile(samples), Buffer.from('ID3 and so on')]))).toHaveLength(samples.length);
   });

@@ -13,6 +13,8 @@ const EXTENSIBLE = 0xff_fe;
 const MIN_SAMPLE_RATE_HZ = 8_000;
 const MAX_SAMPLE_RATE_HZ = 48_000;
 const MAX_CHANNELS = 32;
+/** Size that a program writes which does not know yet how much will follow, such as ffmpeg into a pipe. */
+const UNKNOWN_SIZE = 0xffff_ffff;
 /** Samples that are read between two looks at the clock. */
 const SAMPLES_AT_ONCE = 16_384;
 
@@ -33,7 +35,8 @@ export function audioError(problem: string): AppError {
 }
 
 /**
- * Reads the head of a WAV file; the samples are looked at when they are needed.
+ * Reads the head of a WAV file; the samples are decoded when they are needed. Where the file was streamed, or its recording was
+ * never finished, its sizes are unknown (0xFFFFFFFF) or 0, and the samples reach to the end of the file.
  *
  * @throws model.audio_invalid when it is none, has another format than PCM of 16, 24 or 32 bits or 32-bit floats, or holds more or
  *   less than it says
@@ -41,13 +44,17 @@ export function audioError(problem: string): AppError {
 export function readWaveFile(bytes: Buffer): WaveFile {
   const tag = (at: number): string => bytes.toString('latin1', at, at + 4);
   if (bytes.length < 12 || tag(0) !== 'RIFF' || tag(8) !== 'WAVE') throw audioError('is not a WAV file');
-  const end = 8 + bytes.readUInt32LE(4);
+  const riffBytes = bytes.readUInt32LE(4);
+  const isStreamed = riffBytes === UNKNOWN_SIZE || riffBytes === 0;
+  const end = isStreamed ? bytes.length : 8 + riffBytes;
   if (end > bytes.length) throw audioError(`says that it has ${end} bytes, and has ${bytes.length}`);
   let format: Omit<WaveFile, 'data' | 'length'> | null = null;
   for (let at = 12; at + 8 <= end;) {
     const name = tag(at);
     const size = bytes.readUInt32LE(at + 4);
     const start = at + 8;
+    const isOpenEnded = name === 'data' && (size === UNKNOWN_SIZE ? isStreamed : size === 0 && (isStreamed || start === end));
+    if (isOpenEnded && format !== null) return samplesOf(format, wholeFrames(format, bytes.subarray(start)));
     if (start + size > end)
       throw audioError(`says that its part ${JSON.stringify(name)} has ${size} bytes, and has ${end - start} left for it`);
     if (name === 'fmt ') format = formatOf(bytes.subarray(start, start + size));
@@ -101,6 +108,12 @@ function samplesOf(format: Omit<WaveFile, 'data' | 'length'>, data: Buffer): Wav
   if (data.length % frameBytes !== 0)
     throw audioError(`ends in the middle of a sample: ${data.length} bytes are no multiple of ${frameBytes}`);
   return { ...format, data, length: data.length / frameBytes };
+}
+
+/** Without the frame in the middle of which a stream was cut off. */
+function wholeFrames({ format, channels }: Omit<WaveFile, 'data' | 'length'>, data: Buffer): Buffer {
+  const frameBytes = SAMPLE_BYTES[format] * channels;
+  return data.subarray(0, data.length - (data.length % frameBytes));
 }
 
 /**
