@@ -59,7 +59,22 @@ export const gatewaySettings = defineSettings({
   maxInFlight: {
     env: 'WEIR_MAX_IN_FLIGHT',
     schema: settingSchemas.integer(1, 100_000, 64),
-    description: 'calls under way at once of a key that has no limit of its own',
+    description: 'calls in flight of a key that has no limit of its own',
+  },
+  tenantRequestsPerMinute: {
+    env: 'WEIR_TENANT_REQUESTS_PER_MINUTE',
+    schema: settingSchemas.integer(1, 10_000_000, 6_000),
+    description: 'calls a minute of all keys and people of a tenant together, where the operator has set no limit of the tenant',
+  },
+  tenantMaxInFlight: {
+    env: 'WEIR_TENANT_MAX_IN_FLIGHT',
+    schema: settingSchemas.integer(1, 100_000, 256),
+    description: 'calls in flight of all keys and people of a tenant together, where the operator has set no limit of the tenant',
+  },
+  gatewayMaxInFlight: {
+    env: 'WEIR_GATEWAY_MAX_IN_FLIGHT',
+    schema: settingSchemas.integer(2, 100_000, 1_024),
+    description: 'calls in flight of all tenants at this gateway; one tenant holds at most as many as are free, so half of them when it is alone',
   },
   inferenceTimeoutMs: {
     env: 'WEIR_INFERENCE_TIMEOUT_MS',

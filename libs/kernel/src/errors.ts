@@ -208,13 +208,13 @@ export const ERRORS = {
   'worker.unreachable': { kind: 'unavailable', message: 'No worker answered.', remedy: 'Send the call again.' },
   'limit.requests': {
     kind: 'rate_limited',
-    message: 'The key has used its requests for this minute.',
-    remedy: 'Wait for the time that Retry-After gives, or ask for a higher limit.',
+    message: 'The key, or its tenant, has used its requests for this minute.',
+    remedy: "Wait for the time that Retry-After gives. A key's limit is its owner's to raise, up to the tenant's, which the operator sets.",
   },
   'limit.in_flight': {
     kind: 'rate_limited',
-    message: 'The key has too many requests in flight.',
-    remedy: 'Wait for answers before sending more.',
+    message: 'The key, or its tenant, has too many requests in flight.',
+    remedy: 'Wait for answers before sending more; the message says whose limit it is.',
   },
   'limit.spend': {
     kind: 'payment_required',

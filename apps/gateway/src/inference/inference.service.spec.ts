@@ -21,7 +21,14 @@ import { Router } from './routing.ts';
 import { Settlements } from './settlement.ts';
 import { WorkerLostError, type WorkerAnswer, type WorkerClient, type WorkerRequest } from './worker-client.ts';
 
-const settings = { requestsPerMinute: 100, maxInFlight: 10, inferenceTimeoutMs: 1_000 } as GatewaySettings;
+const settings = {
+  requestsPerMinute: 100,
+  maxInFlight: 10,
+  tenantRequestsPerMinute: 1_000,
+  tenantMaxInFlight: 100,
+  gatewayMaxInFlight: 1_000,
+  inferenceTimeoutMs: 1_000,
+} as GatewaySettings;
 
 let recorded: SpoolRecord[];
 let asked: WorkerRequest[];
@@ -80,7 +87,7 @@ beforeEach(async () => {
   hasRoom = true;
   isDiskGood = true;
   reservations = new InMemoryReservations();
-  admission = new Admission(settings);
+  admission = new Admission(settings, aCatalogue());
 });
 
 afterEach(async () => {

@@ -18,7 +18,7 @@ let seen: { path: string; headers: Record<string, unknown>; body: string };
 let answer: (response: ServerResponse) => void;
 
 beforeEach(async () => {
-  client = new WorkerClient(signer);
+  client = new WorkerClient(signer, { gatewayMaxInFlight: 1_024 });
   server = createServer((request, response) => {
     let body = '';
     request.on('data', (chunk: Buffer) => (body += chunk.toString()));

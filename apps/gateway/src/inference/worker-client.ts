@@ -13,14 +13,13 @@ import {
   type EncodedMessage,
   type Priority,
 } from '@weir/open-inference';
-import { TOKEN_SIGNER } from '@weir/platform/service';
+import { SETTINGS, TOKEN_SIGNER } from '@weir/platform/service';
 import { currentTraceparent } from '@weir/platform/telemetry';
 import { LRUCache } from 'lru-cache';
 import { Pool, type Dispatcher } from 'undici';
+import type { GatewaySettings } from '../settings.ts';
 import type { CallerPresence } from './caller-presence.ts';
 
-/** Connections to one worker; a worker batches, so many calls are under way at once. */
-const CONNECTIONS = 64;
 const CONNECT_TIMEOUT_MS = 2_000;
 /** Idle workers' pools hold no socket after this. */
 const KEEP_ALIVE_MS = 30_000;
@@ -76,14 +75,16 @@ export class WorkerLostError extends Error {
 @Injectable()
 export class WorkerClient implements OnApplicationShutdown {
   readonly #signer: InternalTokenSigner;
+  readonly #settings: Pick<GatewaySettings, 'gatewayMaxInFlight'>;
   readonly #pools = new LRUCache<string, Pool>({
     max: MAX_ADDRESSES,
     // Calls that are under way are finished.
     dispose: (pool) => void pool.close(),
   });
 
-  constructor(@Inject(TOKEN_SIGNER) signer: InternalTokenSigner) {
+  constructor(@Inject(TOKEN_SIGNER) signer: InternalTokenSigner, @Inject(SETTINGS) settings: Pick<GatewaySettings, 'gatewayMaxInFlight'>) {
     this.#signer = signer;
+    this.#settings = settings;
   }
 
   /**
@@ -146,7 +147,8 @@ export class WorkerClient implements OnApplicationShutdown {
     let pool = this.#pools.get(url);
     if (pool === undefined) {
       pool = new Pool(url, {
-        connections: CONNECTIONS,
+        // As many as calls are admitted: none waits here behind another tenant's, and workers queue fairly.
+        connections: this.#settings.gatewayMaxInFlight,
         pipelining: 1,
         connectTimeout: CONNECT_TIMEOUT_MS,
         keepAliveTimeout: KEEP_ALIVE_MS,
