@@ -75,9 +75,10 @@ export class Admission {
     const subject = `${tenantId} ${call.principal.id}`;
     const { ofKey, ofTenant } = this.#limitsOf(call);
     // The key first: what its own limit refuses takes nothing from the tenant's other keys.
-    const keyState = await this.#countRequest('key', subject, Math.min(ofKey.requestsPerMinute, ofTenant.requestsPerMinute));
-    const tenantState = await this.#countRequest('tenant', tenantId, ofTenant.requestsPerMinute);
-    const rateLimit = tenantState.remaining < keyState.remaining ? tenantState : keyState;
+    const ofKeyAlone =
+      ofKey.requestsPerMinute < ofTenant.requestsPerMinute ? await this.#countRequest('key', subject, ofKey.requestsPerMinute) : null;
+    const ofAll = await this.#countRequest('tenant', tenantId, ofTenant.requestsPerMinute);
+    const rateLimit = ofKeyAlone !== null && ofKeyAlone.remaining <= ofAll.remaining ? ofKeyAlone : ofAll;
     this.#assertInFlight(subject, tenantId, ofKey.maxInFlight, ofTenant.maxInFlight, rateLimit);
     this.#enter(subject, tenantId);
     return { rateLimit, release: () => this.#leave(subject, tenantId) };
