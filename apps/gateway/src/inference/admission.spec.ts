@@ -122,10 +122,11 @@ describe('admission', () => {
   });
 
   test('the limit of which least is left is said in the RateLimit headers', async () => {
-    const limits = admission({ requestsPerMinute: 10, tenantRequestsPerMinute: 5, maxInFlight: 100 });
+    const limits = admission({ requestsPerMinute: 3, tenantRequestsPerMinute: 4 });
     for (const [key, of] of [
       ['key-1', 'key'],
-      ['key-2', 'tenant'],
+      ['key-2', 'key'],
+      ['key-3', 'tenant'],
     ] as const)
       expect((await limits.admit(aCall({ principal: aPrincipal({ id: key }) }))).rateLimit.of).toBe(of);
     expect(rateLimitHeaders({ of: 'tenant', limit: 600, remaining: 599, resetMs: 41_200 })).toEqual({
