@@ -49,7 +49,13 @@ export const gatewaySettings = defineSettings({
     env: 'WEIR_KEPT_ANSWERS_MAX_BYTES',
     schema: settingSchemas.integer(0, 1_099_511_627_776, 268_435_456),
     description:
-      'bytes of answers that are kept for a day for calls with an idempotency key, in a folder of WEIR_SPOOL_DIR; the oldest go first; 0 keeps none',
+      'bytes of answers that are stored for a day for calls with an idempotency key, in a folder of WEIR_SPOOL_DIR; the oldest go first; 0 stores none, and repeats are refused',
+  },
+  idempotencyMaxKeys: {
+    env: 'WEIR_IDEMPOTENCY_MAX_KEYS',
+    schema: settingSchemas.integer(4, 100_000_000, 400_000),
+    description:
+      'idempotency keys in use, each for a day and with some 270 bytes of memory; a quarter of them for one tenant; beyond, calls with new keys are refused',
   },
   requestsPerMinute: {
     env: 'WEIR_REQUESTS_PER_MINUTE',

@@ -194,6 +194,16 @@ export const ERRORS = {
     message: 'A call with this idempotency key is still under way.',
     remedy: 'Send the call again, with the same key, after the time that Retry-After gives.',
   },
+  'idempotency.answer_not_stored': {
+    kind: 'conflict',
+    message: 'The call with this idempotency key was answered and billed once; its answer is not stored.',
+    remedy: 'Use the first answer; the message names its receipt. With another key the call runs, and is billed, again.',
+  },
+  'idempotency.too_many_keys': {
+    kind: 'rate_limited',
+    message: 'The tenant has as many idempotency keys in use as it may.',
+    remedy: 'Send the call without a key, or wait: a key is in use for 24 hours.',
+  },
   'artifact.not_found': { kind: 'not_found', message: 'There is no such artifact.', remedy: 'Upload the file first.' },
   'artifact.digest_mismatch': {
     kind: 'invalid_input',

@@ -80,7 +80,7 @@ function service(catalogue = aCatalogue()): InferenceService {
 beforeEach(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'weir-inference-'));
   clock = new TestClock();
-  answers = await KeptAnswers.open({ directory, maxBytes: 16_777_216 }, clock, silent);
+  answers = await KeptAnswers.open({ directory, maxBytes: 16_777_216, maxKeys: 1_000 }, clock, silent);
   recorded = [];
   asked = [];
   run = async () => counted;
@@ -220,7 +220,7 @@ describe('an inference with an idempotency key', () => {
     const first = await service().infer(aCall({ idempotencyKey: key }));
     expect(first).toMatchObject({ isRepeated: false, cost: { amount: '0.0009' } });
     await answers.close();
-    answers = await KeptAnswers.open({ directory, maxBytes: 16_777_216 }, clock, silent);
+    answers = await KeptAnswers.open({ directory, maxBytes: 16_777_216, maxKeys: 1_000 }, clock, silent);
     const { latencyMs, ...again } = await service().infer(aCall({ idempotencyKey: key, timeoutMs: 500, priority: 'batch' }));
     expect(again).toEqual({ ...first, isRepeated: true, latencyMs: undefined, rateLimit: expect.anything() as unknown });
     expect(latencyMs).toBeGreaterThan(0);
@@ -231,7 +231,7 @@ describe('an inference with an idempotency key', () => {
   test('has one receipt at two gateways that do not know of each other, whichever records it', async () => {
     const first = await service().infer(aCall({ idempotencyKey: key }));
     await answers.close();
-    answers = await KeptAnswers.open({ directory: path.join(directory, 'another'), maxBytes: 16_777_216 }, clock, silent);
+    answers = await KeptAnswers.open({ directory: path.join(directory, 'another'), maxBytes: 16_777_216, maxKeys: 1_000 }, clock, silent);
     const second = await service().infer(aCall({ idempotencyKey: key }));
     expect(second).toMatchObject({ receiptId: first.receiptId, isRepeated: false });
     expect(new Set(eventIds()).size).toBe(1);
