@@ -69,13 +69,14 @@ export const ERRORS = {
   'request.not_found': { kind: 'not_found', message: 'There is nothing at this address.', remedy: 'Check the path and the method.' },
   'request.cancelled': {
     kind: 'cancelled',
-    message: 'The caller went away before the answer.',
-    remedy: 'Nothing was billed; send the call again.',
+    message: 'The caller disconnected before the answer.',
+    remedy: 'Send the call again. What had begun to run is billed, on a receipt with the outcome CANCELLED; anything else is not.',
   },
   'request.timeout': {
     kind: 'timeout',
     message: 'The call took longer than its deadline.',
-    remedy: 'Send the call again, or with a longer deadline.',
+    remedy:
+      'Send the call again with a longer deadline. When it had begun to run, what had begun is billed, and the message names the receipt; a call that waited to the end is not billed.',
   },
   'graphql.invalid': {
     kind: 'invalid_input',

@@ -66,7 +66,7 @@ export class OpenInferenceWorld {
           WEIR_SPOOL_DIR: spool,
           WEIR_BODY_LIMIT_BYTES: String(BODY_LIMIT_BYTES),
           WEIR_REQUESTS_PER_MINUTE: '100000',
-          WEIR_TENANT_REQUESTS_PER_MINUTE: '100000',
+          WEIR_TENANT_REQUESTS_PER_MINUTE: '1000000',
         },
       },
     );
