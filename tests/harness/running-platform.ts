@@ -56,6 +56,8 @@ export class RunningPlatform {
         PATH: process.env['PATH'],
         HOME: process.env['HOME'],
         WEIR_GRPC_PORT: '0',
+        // The demonstration's tenant makes all the calls of a spec.
+        WEIR_TENANT_REQUESTS_PER_MINUTE: '1000000',
         ...options.environment,
         WEIR_HOME: home,
         WEIR_PORT: String(port),

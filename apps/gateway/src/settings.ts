@@ -49,7 +49,13 @@ export const gatewaySettings = defineSettings({
     env: 'WEIR_KEPT_ANSWERS_MAX_BYTES',
     schema: settingSchemas.integer(0, 1_099_511_627_776, 268_435_456),
     description:
-      'bytes of answers that are kept for a day for calls with an idempotency key, in a folder of WEIR_SPOOL_DIR; the oldest go first; 0 keeps none',
+      'bytes of answers that are stored for a day for calls with an idempotency key, in a folder of WEIR_SPOOL_DIR; the oldest go first; 0 stores none, and repeats are refused',
+  },
+  idempotencyMaxKeys: {
+    env: 'WEIR_IDEMPOTENCY_MAX_KEYS',
+    schema: settingSchemas.integer(4, 100_000_000, 400_000),
+    description:
+      'idempotency keys in use, each for a day and with some 270 bytes of memory; a quarter of them for one tenant; beyond, calls with new keys are refused',
   },
   requestsPerMinute: {
     env: 'WEIR_REQUESTS_PER_MINUTE',
@@ -59,7 +65,22 @@ export const gatewaySettings = defineSettings({
   maxInFlight: {
     env: 'WEIR_MAX_IN_FLIGHT',
     schema: settingSchemas.integer(1, 100_000, 64),
-    description: 'calls under way at once of a key that has no limit of its own',
+    description: 'calls in flight of a key that has no limit of its own',
+  },
+  tenantRequestsPerMinute: {
+    env: 'WEIR_TENANT_REQUESTS_PER_MINUTE',
+    schema: settingSchemas.integer(1, 10_000_000, 6_000),
+    description: 'calls a minute of all keys and people of a tenant together, where the operator has set no limit of the tenant',
+  },
+  tenantMaxInFlight: {
+    env: 'WEIR_TENANT_MAX_IN_FLIGHT',
+    schema: settingSchemas.integer(1, 100_000, 256),
+    description: 'calls in flight of all keys and people of a tenant together, where the operator has set no limit of the tenant',
+  },
+  gatewayMaxInFlight: {
+    env: 'WEIR_GATEWAY_MAX_IN_FLIGHT',
+    schema: settingSchemas.integer(2, 100_000, 1_024),
+    description: 'calls in flight of all tenants at this gateway; one tenant holds at most as many as are free, so half of them when it is alone',
   },
   inferenceTimeoutMs: {
     env: 'WEIR_INFERENCE_TIMEOUT_MS',

@@ -192,7 +192,7 @@ describe('usage', () => {
   });
 });
 
-const RECEIPT = `query ($id: ID!) { receipt(id: $id) { id occurredAt model version surface principalKind principalId quantities { meter quantity } priceListId cost { amount currency } latencyMs } }`;
+const RECEIPT = `query ($id: ID!) { receipt(id: $id) { id occurredAt model version surface principalKind principalId quantities { meter quantity } priceListId cost { amount currency } latencyMs outcome } }`;
 const RECEIPTS = `query ($first: Int, $after: String, $model: String, $principalId: String, $from: DateTime, $to: DateTime) {
   receipts(first: $first, after: $after, model: $model, principalId: $principalId, from: $from, to: $to) { nodes { id } pageInfo { hasNextPage endCursor } }
 }`;
@@ -224,6 +224,7 @@ describe('receipts', () => {
         priceListId: 'list-1',
         cost: { amount: '0.0012', currency: 'EUR' },
         latencyMs: 12.5,
+        outcome: 'ANSWERED',
       },
     });
   });
@@ -236,6 +237,17 @@ describe('receipts', () => {
     expect(data).toMatchObject({ receipt: { cost: { amount } } });
     const { totals } = await usage({ filter: { from: '2026-03-01T00:00:00Z' } }, aPrincipal({ tenantId: 'umbrella' }));
     expect(totals.costs).toEqual([{ amount, currency: 'EUR' }]);
+  });
+
+  it('say how a call ended that was interrupted after it had begun to run', async () => {
+    await send([
+      aUsageEvent({ tenantId: 'soylent', receiptId: 'r-timed-out', outcome: 'timed_out' }),
+      aUsageEvent({ tenantId: 'soylent', receiptId: 'r-cancelled', outcome: 'cancelled' }),
+    ]);
+    await isRecorded('soylent', 2);
+    const outcomeOf = async (id: string): Promise<unknown> =>
+      (await service.graphql<{ receipt: { outcome: string } }>(aPrincipal({ tenantId: 'soylent' }), RECEIPT, { id })).data?.receipt.outcome;
+    expect([await outcomeOf('r-timed-out'), await outcomeOf('r-cancelled')]).toEqual(['TIMED_OUT', 'CANCELLED']);
   });
 
   it('of another tenant, and of no call, are not found', async () => {

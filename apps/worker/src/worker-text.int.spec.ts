@@ -1,4 +1,5 @@
-import { eventually } from '@weir/testing';
+import { INTERNAL_TOKEN_HEADER, type Principal } from '@weir/access';
+import { aPrincipal, eventually } from '@weir/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { starterFile, starterPackage, startTestWorker, type TestWorker } from './worker.fixture.ts';
 
@@ -130,6 +131,28 @@ describe('a worker with more calls than it can take', () => {
     await abandoned;
     await eventually(async () => (await cancelled()) > before);
     expect((await long).status).toBe(200);
+  });
+
+  it('tells of a call that is cancelled what had begun to run, and of one that was still waiting nothing; only its tenant can cancel it', async () => {
+    const placement = worker.worker()?.versions.find(({ url }) => url !== undefined);
+    const cancel = async (principal?: Principal): Promise<number> => {
+      const headers = { [INTERNAL_TOKEN_HEADER]: await worker.token(principal), 'content-type': 'application/json' };
+      return (await fetch(`${placement?.url ?? ''}/v2/calls/call-7/cancel`, { method: 'POST', headers, body: '{}' })).status;
+    };
+    const before = await runsBegun();
+    const running = worker.infer('sentiment', many, { 'x-weir-call-id': 'call-7' });
+    await eventually(async () => (await runsBegun()) > before);
+    const waiting = worker.infer('sentiment', texts(['late']), { 'x-weir-timeout-ms': '1' });
+    expect(await cancel(aPrincipal({ tenantId: 'globex' }))).toBe(404);
+    expect(await cancel()).toBe(200);
+    const cancelled = await running;
+    expect([cancelled.status, cancelled.headers.get('x-weir-error-code')]).toEqual([499, 'request.cancelled']);
+    const [, inputs, tokens] = /^inputs=(\d+),input-tokens=(\d+)$/.exec(cancelled.headers.get('x-weir-usage') ?? '') ?? [];
+    expect(Number(inputs)).toBeGreaterThan(0);
+    expect(Number(inputs)).toBeLessThan(512);
+    expect(Number(tokens)).toBeGreaterThan(Number(inputs));
+    expect((await waiting).headers.get('x-weir-usage')).toBeNull();
+    expect(await cancel()).toBe(404);
   });
 
   it('gives up a call whose deadline has passed, also while it runs', async () => {

@@ -68,6 +68,13 @@ export type Meter = z.infer<typeof meterSchema>;
 export const usageQuantitySchema = z.object({ meter: meterSchema, quantity: decimal });
 export type UsageQuantity = z.infer<typeof usageQuantitySchema>;
 
+export const usageOutcomeSchema = z.enum(['answered', 'timed_out', 'cancelled']);
+/**
+ * How a metered call ended. `timed_out`, `cancelled`: its deadline passed, or its caller disconnected, after it had begun to run;
+ * its quantities are of what had begun to run by then.
+ */
+export type UsageOutcome = z.infer<typeof usageOutcomeSchema>;
+
 export const usageSchema = z.object({
   /** Of the call, and of its receipt. */
   receiptId: id,
@@ -97,11 +104,13 @@ export const usageSchema = z.object({
   /** From the request's arrival to the answer's readiness. */
   latencyMs: z.number().nonnegative(),
   occurredAt: instant,
+  /** How the call ended. Absent, also in records of older writers: `answered`. */
+  outcome: usageOutcomeSchema.optional(),
 });
-/** One answered call: what was used and what it cost. */
+/** One metered call: what was used and what it cost. */
 export type Usage = z.infer<typeof usageSchema>;
 
-/** A call was answered (or is about to be: the record is durable before the answer is sent). */
+/** A call was metered: it is about to be answered (the record is durable before that), or was interrupted after it had begun to run. */
 export const usageRecorded = defineEvent({
   type: 'inference.usage.recorded.v1',
   topic: 'inference.usage',

@@ -69,13 +69,14 @@ export const ERRORS = {
   'request.not_found': { kind: 'not_found', message: 'There is nothing at this address.', remedy: 'Check the path and the method.' },
   'request.cancelled': {
     kind: 'cancelled',
-    message: 'The caller went away before the answer.',
-    remedy: 'Nothing was billed; send the call again.',
+    message: 'The caller disconnected before the answer.',
+    remedy: 'Send the call again. What had begun to run is billed, on a receipt with the outcome CANCELLED; anything else is not.',
   },
   'request.timeout': {
     kind: 'timeout',
     message: 'The call took longer than its deadline.',
-    remedy: 'Send the call again, or with a longer deadline.',
+    remedy:
+      'Send the call again with a longer deadline. When it had begun to run, what had begun is billed, and the message names the receipt; a call that waited to the end is not billed.',
   },
   'graphql.invalid': {
     kind: 'invalid_input',
@@ -194,6 +195,16 @@ export const ERRORS = {
     message: 'A call with this idempotency key is still under way.',
     remedy: 'Send the call again, with the same key, after the time that Retry-After gives.',
   },
+  'idempotency.answer_not_stored': {
+    kind: 'conflict',
+    message: 'The call with this idempotency key was answered and billed once; its answer is not stored.',
+    remedy: 'Use the first answer; the message names its receipt. With another key the call runs, and is billed, again.',
+  },
+  'idempotency.too_many_keys': {
+    kind: 'rate_limited',
+    message: 'The tenant has as many idempotency keys in use as it may.',
+    remedy: 'Send the call without a key, or wait: a key is in use for 24 hours.',
+  },
   'artifact.not_found': { kind: 'not_found', message: 'There is no such artifact.', remedy: 'Upload the file first.' },
   'artifact.digest_mismatch': {
     kind: 'invalid_input',
@@ -208,13 +219,13 @@ export const ERRORS = {
   'worker.unreachable': { kind: 'unavailable', message: 'No worker answered.', remedy: 'Send the call again.' },
   'limit.requests': {
     kind: 'rate_limited',
-    message: 'The key has used its requests for this minute.',
-    remedy: 'Wait for the time that Retry-After gives, or ask for a higher limit.',
+    message: 'The key, or its tenant, has used its requests for this minute.',
+    remedy: "Wait for the time that Retry-After gives. A key's limit is its owner's to raise, up to the tenant's, which the operator sets.",
   },
   'limit.in_flight': {
     kind: 'rate_limited',
-    message: 'The key has too many requests in flight.',
-    remedy: 'Wait for answers before sending more.',
+    message: 'The key, or its tenant, has too many requests in flight.',
+    remedy: 'Wait for answers before sending more; the message says whose limit it is.',
   },
   'limit.spend': {
     kind: 'payment_required',

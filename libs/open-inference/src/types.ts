@@ -132,10 +132,27 @@ export const PRIORITY_HEADER = 'x-weir-priority';
 
 /** Request header: the model's public name, which the answer then bears instead of the worker's own id. */
 export const MODEL_NAME_HEADER = 'x-weir-model-name';
-/** Answer header: what the worker counted, as `inputs=1,input-tokens=12`, so that the gateway need not read the body. */
+/** Request header: the gateway's own id of a call, by which it can cancel the call and still learn what had begun to run. */
+export const CALL_ID_HEADER = 'x-weir-call-id';
+/** Path that cancels a call, with POST: its answer is `request.cancelled`. `request.not_found`: the call is not in progress. */
+export function cancelPath(callId: string): string {
+  return `/v2/calls/${encodeURIComponent(callId)}/cancel`;
+}
+/**
+ * Answer header: what the worker counted, as `inputs=1,input-tokens=12`, so that the gateway need not read the body. On
+ * `request.timeout` and `request.cancelled`: what had begun to run by then; absent when nothing had.
+ */
 export const USAGE_HEADER = 'x-weir-usage';
 /** Answer header of an error: the field of the request that is wrong. */
 export const ERROR_FIELD_HEADER = 'x-weir-error-field';
+
+/** What several parts of a call count together. */
+export function sumOfUsage(parts: readonly InferenceUsage[]): InferenceUsage {
+  return parts.reduce((sum, part) => ({ inputs: sum.inputs + part.inputs, 'input-tokens': sum['input-tokens'] + part['input-tokens'] }), {
+    inputs: 0,
+    'input-tokens': 0,
+  });
+}
 
 /** The counts as `USAGE_HEADER` carries them. */
 export function usageHeader(usage: InferenceUsage): string {

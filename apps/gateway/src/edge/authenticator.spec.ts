@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
-import { issueApiKey, signSessionToken, type Role } from '@weir/access';
+import { API_KEY_SCOPES, issueApiKey, SCOPES, signSessionToken, type Role } from '@weir/access';
 import type { ApiKeyState, TenantState } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
+import { createLogger } from '@weir/platform/telemetry';
 import { TestClock } from '@weir/testing';
 import { exportJWK, generateKeyPair, type JWK } from 'jose';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -16,6 +17,10 @@ let revoked: Set<string>;
 let signing: JWK;
 let isSigningKeyKnown: boolean;
 let hasCaughtUp: boolean;
+/** Ends the wait for a key's record, by its digest. */
+let awaited: Map<string, (state?: ApiKeyState) => void>;
+/** Digests of keys that were waited for. */
+let waits: string[];
 let authenticator: Authenticator;
 
 beforeEach(async () => {
@@ -26,17 +31,29 @@ beforeEach(async () => {
   signing = { ...(await exportJWK((await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true })).privateKey)), kid: 'kid1' };
   isSigningKeyKnown = true;
   hasCaughtUp = true;
+  awaited = new Map();
+  waits = [];
   authenticator = new Authenticator(
     {
       hasCaughtUp: () => hasCaughtUp,
       apiKeyByDigest: (digest) => keys.get(digest),
+      whenApiKey: (digest) => {
+        waits.push(digest);
+        return new Promise((resolve) => awaited.set(digest, resolve));
+      },
       tenant: (id) => tenants.get(id),
       isSessionRevoked: (id) => revoked.has(id),
       signingKey: (kid) => (kid === 'kid1' && isSigningKeyKnown ? { kty: 'OKP', crv: 'Ed25519', x: signing.x ?? '' } : undefined),
     },
     clock,
+    createLogger({ service: 'gateway', instanceId: 'spec', level: 'silent' }),
   );
 });
+
+/** The time of every wait for a record is up. */
+function noRecordArrives(): void {
+  for (const resolve of awaited.values()) resolve();
+}
 
 function anIssuedKey(options: Partial<ApiKeyState> = {}): { secret: string; digest: string } {
   const { id, secret, digest } = issueApiKey();
@@ -97,7 +114,9 @@ describe('an API key', () => {
 
   test('is refused when it is unknown, revoked, mistyped, expired or its tenant is suspended', async () => {
     const { secret, digest } = anIssuedKey();
-    expect(await codeOf(() => authenticator.identify(bearer(issueApiKey().secret)))).toBe('auth.invalid');
+    const unknown = codeOf(() => authenticator.identify(bearer(issueApiKey().secret)));
+    noRecordArrives();
+    expect(await unknown).toBe('auth.invalid');
     expect(await codeOf(() => authenticator.identify(bearer(`${secret.slice(0, -1)}~`)))).toBe('auth.invalid');
     expect(await codeOf(() => authenticator.identify(bearer('weir_sk_short')))).toBe('auth.invalid');
     expect(await codeOf(() => authenticator.identify(bearer(secret)))).toBe('accepted');
@@ -105,7 +124,9 @@ describe('an API key', () => {
     expect(await codeOf(() => authenticator.identify(bearer(secret)))).toBe('access.tenant_suspended');
     tenants.delete('acme');
     keys.delete(digest);
-    expect(await codeOf(() => authenticator.identify(bearer(secret)))).toBe('auth.invalid');
+    const revokedKey = codeOf(() => authenticator.identify(bearer(secret)));
+    noRecordArrives();
+    expect(await revokedKey).toBe('auth.invalid');
     const brief = anIssuedKey({ expiresAt: '2026-03-01T00:00:01.000Z' });
     expect(await codeOf(() => authenticator.identify(bearer(brief.secret)))).toBe('accepted');
     clock.advance(1_000);
@@ -118,6 +139,74 @@ describe('an API key', () => {
     void authenticator.identify(bearer(secret));
     if (before !== undefined) keys.set(digest, { ...before, scopes: ['models.read'] });
     expect(authenticator.identify(bearer(secret))).toMatchObject({ principal: { scopes: new Set(['models.read']) } });
+  });
+});
+
+describe('the record of an API key', () => {
+  test('grants no scope that keys cannot have, whatever the record says', async () => {
+    const { secret } = anIssuedKey({ scopes: [...SCOPES] });
+    expect(await authenticator.identify(bearer(secret))).toMatchObject({ principal: { scopes: new Set(API_KEY_SCOPES) } });
+  });
+
+  test('that names the tenant of the platform makes no caller', async () => {
+    const { secret } = anIssuedKey({ tenantId: 'platform', scopes: ['infer', 'operator'] });
+    for (let time = 0; time < 2; time++) expect(await codeOf(() => authenticator.identify(bearer(secret)))).toBe('auth.invalid');
+  });
+});
+
+describe('an API key that was created a moment ago', () => {
+  const from = (address: string, secret: string): IncomingMessage =>
+    ({ ...bearer(secret), socket: { remoteAddress: address } }) as Partial<IncomingMessage> as IncomingMessage;
+
+  test('is recognised when its record arrives while its first request waits', async () => {
+    const { secret, digest } = anIssuedKey();
+    const state = keys.get(digest);
+    keys.delete(digest);
+    const outcome = authenticator.identify(bearer(secret));
+    awaited.get(digest)?.(state);
+    expect(await outcome).toMatchObject({ principal: { tenantId: 'acme' } });
+  });
+
+  test('is not waited for when its checksum is wrong', async () => {
+    const { secret } = issueApiKey();
+    expect(await codeOf(() => authenticator.identify(bearer(secret.replace(/.$/, (last) => (last === '0' ? '1' : '0')))))).toBe('auth.invalid');
+    expect(waits).toEqual([]);
+  });
+
+  test('is waited for once when there is none such, then refused at once for 10 seconds, unless its record arrives', async () => {
+    const { secret, digest } = anIssuedKey();
+    const state = keys.get(digest);
+    keys.delete(digest);
+    const first = codeOf(() => authenticator.identify(bearer(secret)));
+    noRecordArrives();
+    expect(await first).toBe('auth.invalid');
+    expect(await codeOf(() => authenticator.identify(bearer(secret)))).toBe('auth.invalid');
+    expect(waits).toHaveLength(1);
+    if (state !== undefined) keys.set(digest, state);
+    expect(await codeOf(() => authenticator.identify(bearer(secret)))).toBe('accepted');
+    keys.delete(digest);
+    clock.advance(10_001);
+    const later = codeOf(() => authenticator.identify(bearer(secret)));
+    noRecordArrives();
+    expect(await later).toBe('auth.invalid');
+    expect(waits).toHaveLength(2);
+  });
+
+  test('waits for eight requests of one address at most, and for 256 in all: made-up keys hold no more', async () => {
+    const outcomes: Promise<string>[] = [];
+    const ask = (address: string): void => void outcomes.push(codeOf(() => authenticator.identify(from(address, issueApiKey().secret))));
+    for (let time = 0; time < 20; time++) ask('192.0.2.1');
+    expect(waits).toHaveLength(8);
+    ask('192.0.2.2');
+    expect(waits).toHaveLength(9);
+    for (let address = 0; address < 300; address++) ask(`198.51.100.${address}`);
+    expect(waits).toHaveLength(256);
+    noRecordArrives();
+    expect(new Set(await Promise.all(outcomes))).toEqual(new Set(['auth.invalid']));
+    ask('192.0.2.1');
+    expect(waits).toHaveLength(257);
+    noRecordArrives();
+    await Promise.all(outcomes);
   });
 });
 

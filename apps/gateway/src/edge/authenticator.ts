@@ -1,19 +1,32 @@
 import type { IncomingMessage } from 'node:http';
 import { Inject, Injectable } from '@nestjs/common';
-import { digestApiKey, isScope, isWellFormedApiKey, principalOfSession, verifySessionToken, type Scope, type Session } from '@weir/access';
+import {
+  API_KEY_SCOPES,
+  digestApiKey,
+  isWellFormedApiKey,
+  PLATFORM_TENANT_ID,
+  principalOfSession,
+  verifySessionToken,
+  type Scope,
+  type Session,
+} from '@weir/access';
 import type { ApiKeyState } from '@weir/contracts';
 import { AppError, type Clock } from '@weir/kernel';
 import type { SocketCredentials } from '@weir/platform/graphql';
-import { CLOCK } from '@weir/platform/service';
+import { CLOCK, LOGGER } from '@weir/platform/service';
+import type { Logger } from '@weir/platform/telemetry';
 import { LRUCache } from 'lru-cache';
 import { Projections } from '../projections/projections.ts';
 import type { Caller } from './caller.ts';
 import { bearerOf, credentialOf, isSameOrigin } from './credentials.ts';
+import { NewKeyWaits } from './new-key-waits.ts';
 
 const MAX_SESSIONS = 10_000;
 /** A gateway has read its topics within a second or two. */
 const STARTING_RETRY_MS = 1_000;
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
+/** Scopes that the record of a key can grant, whoever wrote the record: never those of an operator. */
+const GRANTED_TO_KEYS: ReadonlySet<string> = new Set(API_KEY_SCOPES);
 
 interface KnownKey extends Caller {
   readonly expiresAtMs: number;
@@ -26,23 +39,30 @@ interface KnownSession extends Caller {
 }
 
 /** What the authenticator asks of the projections. */
-export type Directory = Pick<Projections, 'hasCaughtUp' | 'apiKeyByDigest' | 'tenant' | 'isSessionRevoked' | 'signingKey'>;
+export type Directory = Pick<
+  Projections,
+  'hasCaughtUp' | 'apiKeyByDigest' | 'whenApiKey' | 'tenant' | 'isSessionRevoked' | 'signingKey'
+>;
 
 /**
  * Step 1 of every surface: who asks, by API key or session, from memory. Answers at once but for the first use of a
- * session token, whose signature is then checked.
+ * session token, whose signature is then checked, and of a key whose record has not arrived yet.
  */
 @Injectable()
 export class Authenticator {
   readonly #directory: Directory;
   readonly #clock: Clock;
-  /** What was made of a key's state; the projection replaces the state when the key changes. */
-  readonly #keys = new WeakMap<ApiKeyState, KnownKey>();
+  readonly #logger: Logger;
+  readonly #newKeys: NewKeyWaits;
+  /** What was made of a key's state, null where it is ignored; the projection replaces the state when the key changes. */
+  readonly #keys = new WeakMap<ApiKeyState, KnownKey | null>();
   readonly #sessions = new LRUCache<string, KnownSession>({ max: MAX_SESSIONS });
 
-  constructor(@Inject(Projections) directory: Directory, @Inject(CLOCK) clock: Clock) {
+  constructor(@Inject(Projections) directory: Directory, @Inject(CLOCK) clock: Clock, @Inject(LOGGER) logger: Logger) {
     this.#directory = directory;
     this.#clock = clock;
+    this.#logger = logger;
+    this.#newKeys = new NewKeyWaits(directory, clock);
   }
 
   /**
@@ -59,7 +79,7 @@ export class Authenticator {
         throw new AppError('access.forbidden', { message: 'A session cookie works only from our own pages.' });
       return this.#bySession(credential.secret);
     }
-    return this.#bySecret(credential.secret);
+    return this.#bySecret(credential.secret, addressOf(request));
   }
 
   /** @throws auth.required without a credential, and what `identify` throws */
@@ -72,12 +92,13 @@ export class Authenticator {
   /**
    * Who asks, by the value of an `authorization` header alone.
    *
+   * @param address network address of the request; requests without one share a bound
    * @throws auth.required without one, and what `identify` throws
    */
-  requireBearer(authorization: string | undefined): Caller | Promise<Caller> {
+  requireBearer(authorization: string | undefined, address = ''): Caller | Promise<Caller> {
     if (authorization === undefined) throw new AppError('auth.required');
     this.#refuseWhileStarting();
-    return this.#bySecret(bearerOf(authorization));
+    return this.#bySecret(bearerOf(authorization), address);
   }
 
   /** Who speaks on a socket: by `authorization` or `apiKey` of `connection_init`, else by the cookie of its handshake. */
@@ -86,15 +107,15 @@ export class Authenticator {
     this.#refuseWhileStarting();
     if (authorization !== undefined) {
       if (typeof authorization !== 'string') throw new AppError('auth.invalid');
-      return this.#bySecret(bearerOf(authorization));
+      return this.#bySecret(bearerOf(authorization), addressOf(request));
     }
     if (apiKey !== undefined) {
       if (typeof apiKey !== 'string') throw new AppError('auth.invalid');
-      return this.#byApiKey(apiKey);
+      return this.#byApiKey(apiKey, addressOf(request));
     }
     const credential = credentialOf(request);
     if (credential === null) return null;
-    if (!credential.isCookie) return this.#bySecret(credential.secret);
+    if (!credential.isCookie) return this.#bySecret(credential.secret, addressOf(request));
     if (!isSameOrigin(request)) throw new AppError('access.forbidden', { message: 'A session cookie works only from our own pages.' });
     return this.#bySession(credential.secret);
   }
@@ -104,28 +125,46 @@ export class Authenticator {
     if (!this.#directory.hasCaughtUp()) throw new AppError('service.starting', { retryAfterMs: STARTING_RETRY_MS });
   }
 
-  #bySecret(secret: string): Caller | Promise<Caller> {
-    return secret.startsWith('weir_sk_') ? this.#byApiKey(secret) : this.#bySession(secret);
+  #bySecret(secret: string, address: string): Caller | Promise<Caller> {
+    return secret.startsWith('weir_sk_') ? this.#byApiKey(secret, address) : this.#bySession(secret);
   }
 
-  #byApiKey(secret: string): Caller {
-    const state = isWellFormedApiKey(secret) ? this.#directory.apiKeyByDigest(digestApiKey(secret)) : undefined;
+  #byApiKey(secret: string, address: string): Caller | Promise<Caller> {
+    if (!isWellFormedApiKey(secret)) throw new AppError('auth.invalid');
+    const digest = digestApiKey(secret);
+    const state = this.#directory.apiKeyByDigest(digest);
+    return state === undefined ? this.#byNewKey(digest, address) : this.#admitKey(state);
+  }
+
+  async #byNewKey(digest: string, address: string): Promise<Caller> {
+    const state = await this.#newKeys.wait(digest, address);
     if (state === undefined) throw new AppError('auth.invalid');
+    return this.#admitKey(state);
+  }
+
+  #admitKey(state: ApiKeyState): Caller {
     const key = this.#knownKey(state);
+    if (key === null) throw new AppError('auth.invalid');
     if (this.#clock.now() >= key.expiresAtMs) throw new AppError('auth.expired');
     this.#refuseSuspended(state.tenantId);
     return key;
   }
 
-  #knownKey(state: ApiKeyState): KnownKey {
+  /** The key that a record stands for; null for one of the platform's own tenant, whose people have sessions and no keys. */
+  #knownKey(state: ApiKeyState): KnownKey | null {
     let key = this.#keys.get(state);
     if (key === undefined) {
-      const scopes = new Set(state.scopes.filter((scope): scope is Scope => isScope(scope)));
-      key = {
-        principal: { kind: 'api-key', id: state.id, tenantId: state.tenantId, scopes },
-        limits: state.limits,
-        expiresAtMs: state.expiresAt === null ? Infinity : Date.parse(state.expiresAt),
-      };
+      const scopes = new Set(state.scopes.filter((scope): scope is Scope => GRANTED_TO_KEYS.has(scope)));
+      const isIgnored = state.tenantId === PLATFORM_TENANT_ID;
+      if (isIgnored || scopes.size < new Set(state.scopes).size)
+        this.#logger.warn({ keyId: state.id, tenantId: state.tenantId }, 'the record of an API key grants what no key can have: ignored');
+      key = isIgnored
+        ? null
+        : {
+            principal: { kind: 'api-key', id: state.id, tenantId: state.tenantId, scopes },
+            limits: state.limits,
+            expiresAtMs: state.expiresAt === null ? Infinity : Date.parse(state.expiresAt),
+          };
       this.#keys.set(state, key);
     }
     return key;
@@ -163,4 +202,9 @@ export class Authenticator {
   #refuseSuspended(tenantId: string): void {
     if (this.#directory.tenant(tenantId)?.status === 'suspended') throw new AppError('access.tenant_suspended');
   }
+}
+
+/** Network address that the request came from; empty where there is none. */
+function addressOf({ socket }: Partial<Pick<IncomingMessage, 'socket'>>): string {
+  return socket?.remoteAddress ?? '';
 }

@@ -1,4 +1,4 @@
-import type { DeploymentState, Entitlement, PriceList, WorkerState } from '@weir/contracts';
+import type { DeploymentState, Entitlement, KeyLimits, PriceList, WorkerState } from '@weir/contracts';
 import type { Principal } from '@weir/access';
 import type { Catalogue } from './catalogue.ts';
 import type { InferenceCall } from './inference.ts';
@@ -66,14 +66,23 @@ export function anEntitlement(overrides: Partial<Entitlement> = {}): Entitlement
 
 /** A catalogue over plain values, with the look-up rules of the projections. */
 export function aCatalogue(
-  world: { deployments?: DeploymentState[]; entitlements?: Entitlement[]; priceLists?: PriceList[]; workers?: WorkerState[] } = {},
+  world: {
+    deployments?: DeploymentState[];
+    entitlements?: Entitlement[];
+    priceLists?: PriceList[];
+    workers?: WorkerState[];
+    /** Limits of tenants, by id. */
+    tenantLimits?: Readonly<Record<string, KeyLimits>>;
+  } = {},
 ): Catalogue {
   const { deployments = [aDeployment()], entitlements = [anEntitlement()], priceLists = [aPriceList], workers = [aWorker()] } = world;
+  const { tenantLimits = {} } = world;
   return {
     deployment: (model, alias, tenantId) =>
       deployments.find(
         (one) => one.model === model && one.alias === alias && (one.visibility === 'public' || one.ownerTenantId === tenantId),
       ),
+    tenant: (id) => ({ limits: tenantLimits[id] }),
     entitlement: (tenantId) => entitlements.find((one) => one.tenantId === tenantId),
     priceListFor: (planId) => priceLists.find((one) => one.planId === planId) ?? null,
     deployments: () => deployments,

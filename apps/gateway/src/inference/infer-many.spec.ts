@@ -13,7 +13,7 @@ const answerTo = (call: InferenceCall): InferenceAnswer<string> => ({
   cost: { amount: '0', currency: 'EUR' },
   latencyMs: 1,
   isRepeated: false,
-  rateLimit: { limit: 1, remaining: 1, resetMs: 1 },
+  rateLimit: { of: 'key', limit: 1, remaining: 1, resetMs: 1 },
 });
 const pending = (count: number) =>
   Array.from({ length: count }, (_, index) => () => aCall({ model: `m${index}` }) as InferenceCall<string>);

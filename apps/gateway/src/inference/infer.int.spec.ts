@@ -1,6 +1,6 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { usageRecorded, type Task } from '@weir/contracts';
+import { usageRecorded, type EventEnvelope, type Task, type Usage } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
 import { readRequest } from '@weir/open-inference';
 import { eventually } from '@weir/testing';
@@ -82,12 +82,13 @@ const label = (text: string) => ({
   ],
 });
 /** Receipts that stand in the spool, and so on the disk. */
-const spooled = (): string[] =>
+const spooledEvents = (): EventEnvelope<Usage>[] =>
   readdirSync(world.spool)
     .filter((name) => name.endsWith('.spool'))
     .flatMap((name) => readFileSync(path.join(world.spool, name), 'utf8').split('\n'))
     .filter((line) => line.includes(usageRecorded.type))
-    .map((line) => (JSON.parse(line.slice(line.indexOf('{'))) as { id: string }).id);
+    .map((line) => JSON.parse(line.slice(line.indexOf('{'))) as EventEnvelope<Usage>);
+const spooled = (): string[] => spooledEvents().map(({ id }) => id);
 
 const text = (model: string, value: string): object => ({ model, input: { text: value } });
 
@@ -290,7 +291,9 @@ describe('inferMany', () => {
     }
   });
 
-  test('whose caller goes away is not gone on with', async () => {
+  test('whose caller disconnects is not gone on with: what had begun to run is metered as cancelled, the rest costs nothing', async () => {
+    world.worker.started = 'inputs=1,input-tokens=4';
+    const metered = spooled().length;
     const caller = new AbortController();
     const asked = world.worker.calls.length;
     world.worker.answers = () => new Promise(() => undefined);
@@ -303,5 +306,10 @@ describe('inferMany', () => {
     await expect(all).rejects.toThrow();
     await Promise.all(world.worker.calls.slice(asked).map((call) => call.hungUp));
     expect(world.worker.calls.length).toBeLessThanOrEqual(asked + 16);
+    await eventually(() => spooled().length >= metered + 16);
+    world.worker.started = null;
+    const cancelled = spooledEvents().slice(metered);
+    expect(cancelled).toHaveLength(16);
+    expect(cancelled.every(({ data }) => data.outcome === 'cancelled' && data.quantities.some(({ meter }) => meter === 'input-tokens'))).toBe(true);
   });
 });

@@ -9,6 +9,7 @@ import { IdempotencyModule } from './idempotency/idempotency.module.ts';
 import { GrpcMethods } from './grpc/grpc-methods.ts';
 import { GrpcServer } from './grpc/grpc-server.ts';
 import { InferResolver } from './infer.resolver.ts';
+import { InterruptedCalls } from './interrupted-calls.ts';
 import { InferenceService } from './inference.service.ts';
 import { ModelRepository } from './model-repository.ts';
 import { ModelSignatures } from './model-signatures.ts';
@@ -29,6 +30,7 @@ import { WorkerClient } from './worker-client.ts';
     Router,
     WorkerClient,
     Settlements,
+    InterruptedCalls,
     InferenceService,
     ModelRepository,
     ModelSignatures,

@@ -1,8 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { Usage } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
 import type { EncodedMessage } from '@weir/open-inference';
+import { Registry } from '@weir/platform/telemetry';
 import { TestClock } from '@weir/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { GatewaySettings } from '../settings.ts';
@@ -16,12 +18,20 @@ import { IdempotentCalls } from './idempotency/idempotent-calls.ts';
 import { silent } from './idempotency/kept-answers.fixture.ts';
 import { KeptAnswers } from './idempotency/kept-answers.ts';
 import { InferenceService } from './inference.service.ts';
+import { InterruptedCalls } from './interrupted-calls.ts';
 import { InMemoryReservations } from './reservations.ts';
 import { Router } from './routing.ts';
 import { Settlements } from './settlement.ts';
-import { WorkerLostError, type WorkerAnswer, type WorkerClient, type WorkerRequest } from './worker-client.ts';
+import { InterruptedCallError, WorkerLostError, type WorkerAnswer, type WorkerClient, type WorkerRequest } from './worker-client.ts';
 
-const settings = { requestsPerMinute: 100, maxInFlight: 10, inferenceTimeoutMs: 1_000 } as GatewaySettings;
+const settings = {
+  requestsPerMinute: 100,
+  maxInFlight: 10,
+  tenantRequestsPerMinute: 1_000,
+  tenantMaxInFlight: 100,
+  gatewayMaxInFlight: 1_000,
+  inferenceTimeoutMs: 1_000,
+} as GatewaySettings;
 
 let recorded: SpoolRecord[];
 let asked: WorkerRequest[];
@@ -33,6 +43,7 @@ let admission: Admission;
 let directory: string;
 let clock: TestClock;
 let answers: KeptAnswers;
+let metrics: Registry;
 
 const counted: WorkerAnswer = {
   message: { headers: { 'content-type': 'application/json' }, body: Buffer.from('{"outputs":[]}') },
@@ -56,6 +67,8 @@ function service(catalogue = aCatalogue()): InferenceService {
       return run(request);
     },
   };
+  const settlements = new Settlements(spool as UsageSpool, { next: () => 'receipt-1' }, clock, { name: 'gateway', instanceId: 'gateway-1' });
+  metrics = new Registry();
   return new InferenceService(
     settings,
     clock,
@@ -64,23 +77,27 @@ function service(catalogue = aCatalogue()): InferenceService {
     reservations,
     new Router(catalogue),
     workers as WorkerClient,
-    new Settlements(spool as UsageSpool, { next: () => 'receipt-1' }, clock, { name: 'gateway', instanceId: 'gateway-1' }),
+    settlements,
+    new InterruptedCalls(settlements, metrics),
     spool as UsageSpool,
     new IdempotentCalls(answers),
   );
 }
 
+/** What was recorded, call by call. */
+const usages = (): Usage[] => recorded.map(({ value }) => (JSON.parse(value) as { data: Usage }).data);
+
 beforeEach(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'weir-inference-'));
   clock = new TestClock();
-  answers = await KeptAnswers.open({ directory, maxBytes: 16_777_216 }, clock, silent);
+  answers = await KeptAnswers.open({ directory, maxBytes: 16_777_216, maxKeys: 1_000 }, clock, silent);
   recorded = [];
   asked = [];
   run = async () => counted;
   hasRoom = true;
   isDiskGood = true;
   reservations = new InMemoryReservations();
-  admission = new Admission(settings);
+  admission = new Admission(settings, aCatalogue());
 });
 
 afterEach(async () => {
@@ -121,14 +138,53 @@ describe('an inference', () => {
     expect(reservations.reserved('acme')).toBe('0');
   });
 
-  test('whose caller went away while it ran is not recorded', async () => {
+  test.each([
+    ['times out', 'request.timeout', 'timed_out'],
+    ['is cancelled', 'request.cancelled', 'cancelled'],
+  ] as const)('that %s after parts of it had begun to run is metered by those parts, before its error, which names the receipt', async (_, code, outcome) => {
+    run = () => Promise.reject(new InterruptedCallError(code, [{ meter: 'inputs', quantity: '1' }]));
+    await expect(service().infer(aCall())).rejects.toMatchObject({ code, message: expect.stringContaining('receipt-1') as unknown });
+    expect(usages()).toMatchObject([
+      {
+        receiptId: 'receipt-1',
+        outcome,
+        cost: { amount: '0.0005', currency: 'EUR' },
+        quantities: [
+          { meter: 'requests', quantity: '1' },
+          { meter: 'inputs', quantity: '1' },
+        ],
+      },
+    ]);
+    expect(reservations.reserved('acme')).toBe('0');
+    expect(await metrics.metrics()).toContain(`weir_interrupted_calls_total{outcome="${outcome}",metered="yes"} 1`);
+    isDiskGood = false;
+    await expect(service().infer(aCall())).rejects.toMatchObject({ code: 'usage.unrecordable' });
+  });
+
+  test.each(['request.timeout', 'request.cancelled'] as const)('that ends with %s before anything had begun to run costs nothing', async (code) => {
+    run = () => Promise.reject(new AppError(code));
+    await expect(service().infer(aCall())).rejects.toMatchObject({ code });
+    expect(recorded).toEqual([]);
+    expect(await metrics.metrics()).toMatch(/weir_interrupted_calls_total\{outcome="\w+",metered="no"\} 1/);
+  });
+
+  test('whose caller disconnected while its answer was on its way is metered in full; one that had disconnected before does not run', async () => {
     const caller = new AbortController();
     run = async () => {
       caller.abort();
       return counted;
     };
-    await expect(service().infer(aCall({ caller: presenceOfSignal(caller.signal) }))).rejects.toMatchObject({ code: 'request.cancelled' });
-    expect(recorded).toEqual([]);
+    const presence = presenceOfSignal(caller.signal);
+    await expect(service().infer(aCall({ caller: presence }))).rejects.toMatchObject({ code: 'request.cancelled' });
+    expect(usages()).toMatchObject([{ outcome: 'cancelled', cost: { amount: '0.0009' } }]);
+    await expect(service().infer(aCall({ caller: presence }))).rejects.toMatchObject({ code: 'request.cancelled' });
+    expect(asked).toHaveLength(1);
+    expect(recorded).toHaveLength(1);
+  });
+
+  test('that is answered says no outcome, as records of older writers', async () => {
+    await service().infer(aCall());
+    expect(usages()[0]).not.toHaveProperty('outcome');
   });
 
   test('is refused before it runs when its usage could not be recorded, and not answered when the disk refuses', async () => {
@@ -207,13 +263,41 @@ describe('an inference', () => {
 
 describe('an inference with an idempotency key', () => {
   const key = idempotencyKey('order-7', 'input.idempotencyKey');
+
+  test('that is interrupted after it began to run has a receipt of its own: its repeat runs, and is answered under the receipt of the key', async () => {
+    run = () => Promise.reject(new InterruptedCallError('request.timeout', [{ meter: 'inputs', quantity: '1' }]));
+    await expect(service().infer(aCall({ idempotencyKey: key }))).rejects.toMatchObject({ code: 'request.timeout' });
+    run = async () => counted;
+    const answered = await service().infer(aCall({ idempotencyKey: key }));
+    expect(answered).toMatchObject({ isRepeated: false });
+    expect(usages().map(({ receiptId, outcome }) => [receiptId, outcome])).toEqual([
+      ['receipt-1', 'timed_out'],
+      [answered.receiptId, undefined],
+    ]);
+    expect(answered.receiptId).not.toBe('receipt-1');
+    expect(usages()[0]).not.toHaveProperty('neighbourReceiptIds');
+  });
+
+  test('whose caller disconnects while it runs is finished, and its repeat gets the answer without running', async () => {
+    const caller = new AbortController();
+    run = async () => {
+      caller.abort();
+      return counted;
+    };
+    const first = await service().infer(aCall({ idempotencyKey: key, caller: presenceOfSignal(caller.signal) }));
+    expect(asked[0]?.caller).toBeUndefined();
+    expect(await service().infer(aCall({ idempotencyKey: key }))).toMatchObject({ isRepeated: true, receiptId: first.receiptId });
+    expect(asked).toHaveLength(1);
+    expect(usages()).toMatchObject([{ receiptId: first.receiptId }]);
+  });
+
   const eventIds = (): unknown[] => recorded.map(({ value }) => (JSON.parse(value) as { id: string }).id);
 
   test('is answered the same when it is sent again, also by the next process, and is run and recorded once', async () => {
     const first = await service().infer(aCall({ idempotencyKey: key }));
     expect(first).toMatchObject({ isRepeated: false, cost: { amount: '0.0009' } });
     await answers.close();
-    answers = await KeptAnswers.open({ directory, maxBytes: 16_777_216 }, clock, silent);
+    answers = await KeptAnswers.open({ directory, maxBytes: 16_777_216, maxKeys: 1_000 }, clock, silent);
     const { latencyMs, ...again } = await service().infer(aCall({ idempotencyKey: key, timeoutMs: 500, priority: 'batch' }));
     expect(again).toEqual({ ...first, isRepeated: true, latencyMs: undefined, rateLimit: expect.anything() as unknown });
     expect(latencyMs).toBeGreaterThan(0);
@@ -224,7 +308,7 @@ describe('an inference with an idempotency key', () => {
   test('has one receipt at two gateways that do not know of each other, whichever records it', async () => {
     const first = await service().infer(aCall({ idempotencyKey: key }));
     await answers.close();
-    answers = await KeptAnswers.open({ directory: path.join(directory, 'another'), maxBytes: 16_777_216 }, clock, silent);
+    answers = await KeptAnswers.open({ directory: path.join(directory, 'another'), maxBytes: 16_777_216, maxKeys: 1_000 }, clock, silent);
     const second = await service().infer(aCall({ idempotencyKey: key }));
     expect(second).toMatchObject({ receiptId: first.receiptId, isRepeated: false });
     expect(new Set(eventIds()).size).toBe(1);

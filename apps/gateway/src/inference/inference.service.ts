@@ -9,16 +9,18 @@ import type { ReadyWorker } from '../projections/worker-directory.ts';
 import type { GatewaySettings } from '../settings.ts';
 import { UsageSpool } from '../spool/usage-spool.ts';
 import { Admission } from './admission.ts';
+import type { CallerPresence } from './caller-presence.ts';
 import { CATALOGUE, type Catalogue } from './catalogue.ts';
 import { grantFor, type Grant } from './grants.ts';
 import { identityOf, receiptIdsOf, type ReceiptIds } from './idempotency/idempotency-key.ts';
 import { IdempotentCalls } from './idempotency/idempotent-calls.ts';
 import type { KeptAnswer } from './idempotency/kept-answers.ts';
 import { latencyMsOf, type InferenceAnswer, type InferenceCall } from './inference.ts';
+import { InterruptedCalls } from './interrupted-calls.ts';
 import { RESERVATIONS, type Reservations } from './reservations.ts';
 import { Router } from './routing.ts';
 import { Settlements } from './settlement.ts';
-import { WorkerClient, WorkerLostError, type WorkerAnswer } from './worker-client.ts';
+import { InterruptedCallError, WorkerClient, WorkerLostError, type WorkerAnswer } from './worker-client.ts';
 
 /** A call that lost its worker is tried on this many others: running a model has no effect, so it may be repeated. */
 const MAX_OTHER_WORKERS = 1;
@@ -30,7 +32,7 @@ interface Answered<Output> extends Pick<InferenceAnswer<Output>, 'output' | 'lat
 
 /**
  * The pipeline that every inference surface goes through: authenticate (the edge has done it), authorise, admit,
- * route, run, settle, answer. Only an answer that is sent is metered.
+ * route, run, settle, answer. Metered is what is answered, and what had begun to run when its caller stopped waiting.
  */
 @Injectable()
 export class InferenceService {
@@ -43,6 +45,7 @@ export class InferenceService {
     @Inject(Router) private readonly router: Router,
     @Inject(WorkerClient) private readonly workers: WorkerClient,
     @Inject(Settlements) private readonly settlements: Settlements,
+    @Inject(InterruptedCalls) private readonly interruptedCalls: InterruptedCalls,
     @Inject(UsageSpool) private readonly spool: UsageSpool,
     @Inject(IdempotentCalls) private readonly idempotentCalls: IdempotentCalls,
   ) {}
@@ -101,16 +104,23 @@ export class InferenceService {
     receipt: ReceiptIds | null,
   ): Promise<Answered<Output>> {
     const { model, version } = grant.deployment;
+    if (call.caller?.isGone === true) throw new AppError('request.cancelled');
+    // With a key it goes on when its caller disconnects: the answer is stored for the repeat that such a caller sends.
+    const caller = receipt === null ? call.caller : undefined;
     const leave = this.spool.enter();
     try {
       const reservation = this.reservations.reserve(call.principal.tenantId, grant.estimate);
       try {
-        const { message, quantities } = await inSpan('run', {}, () => this.run(call, grant, request));
+        const { message, quantities } = await inSpan('run', {}, () => this.run(call, grant, request, caller));
         const output = call.read(message, grant.deployment);
-        if (call.caller?.isGone === true) throw new AppError('request.cancelled');
+        if (caller?.isGone === true) throw new InterruptedCallError('request.cancelled', quantities);
         const { latencyMs, ...settlement } = await inSpan('settle', {}, () => this.settlements.settle(call, grant, quantities, receipt));
         reservation.settle(settlement.cost);
         return { answer: { ...settlement, model, version, message }, output, latencyMs, isRepeated: false };
+      } catch (thrown) {
+        const { error, cost } = await this.interruptedCalls.settle(call, grant, thrown);
+        if (cost !== null) reservation.settle(cost);
+        throw error;
       } finally {
         reservation.release();
       }
@@ -119,7 +129,12 @@ export class InferenceService {
     }
   }
 
-  private async run(call: InferenceCall, { deployment }: Grant, message: EncodedMessage): Promise<WorkerAnswer> {
+  private async run(
+    call: InferenceCall,
+    { deployment }: Grant,
+    message: EncodedMessage,
+    caller: CallerPresence | undefined,
+  ): Promise<WorkerAnswer> {
     const lost = new Set<string>();
     for (;;) {
       const worker = this.workerFor(call, deployment, lost);
@@ -137,7 +152,7 @@ export class InferenceService {
           message,
           priority: call.priority,
           timeoutMs,
-          caller: call.caller,
+          caller,
         });
       } catch (error) {
         if (!(error instanceof WorkerLostError)) throw error;

@@ -56,8 +56,10 @@ export interface InferenceAnswer<Output> {
   readonly rateLimit: RateLimitState;
 }
 
-/** State of a key's requests-per-minute limit. */
+/** State of the requests-per-minute limit of which least is left. */
 export interface RateLimitState {
+  /** Whose limit: the key's (or person's) own, or the one that all of the tenant's share. */
+  readonly of: 'key' | 'tenant';
   readonly limit: number;
   readonly remaining: number;
   /** Until the window begins anew. */

@@ -1,13 +1,15 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { Module } from '@nestjs/common';
-import { issueApiKey } from '@weir/access';
+import { issueApiKey, PLATFORM_TENANT_ID, signSessionToken } from '@weir/access';
 import {
   apiKeyChanged,
   deploymentChanged,
   entitlementChanged,
   priceListPublished,
+  signingKeyChanged,
   tenantChanged,
   workerChanged,
   WORKER_HEARTBEAT_MS,
@@ -64,6 +66,7 @@ export class OpenInferenceWorld {
           WEIR_SPOOL_DIR: spool,
           WEIR_BODY_LIMIT_BYTES: String(BODY_LIMIT_BYTES),
           WEIR_REQUESTS_PER_MINUTE: '100000',
+          WEIR_TENANT_REQUESTS_PER_MINUTE: '1000000',
         },
       },
     );
@@ -97,11 +100,28 @@ export class OpenInferenceWorld {
       limits: { requestsPerMinute, maxInFlight: null },
       expiresAt: null,
     });
+    await this.#known(secret);
+    return secret;
+  }
+
+  /** The session token of an operator, known at the gateway when this returns. */
+  async anOperator(): Promise<string> {
+    const kid = 'auth.spec';
+    const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+    const { x = '' } = publicKey.export({ format: 'jwk' });
+    await this.announce(signingKeyChanged, { id: kid, jwk: { kty: 'OKP', crv: 'Ed25519', x } });
+    await this.announce(entitlementChanged, anEntitlement({ tenantId: PLATFORM_TENANT_ID }));
+    const session = { id: 's1', personId: 'operator-1', tenantId: PLATFORM_TENANT_ID, role: 'operator', expiresAtMs: Date.now() + 3_600_000 } as const;
+    const token = await signSessionToken(session, { ...privateKey.export({ format: 'jwk' }), kid }, Date.now());
+    await this.#known(token);
+    return token;
+  }
+
+  async #known(secret: string): Promise<void> {
     await eventually(async () => {
       const { status } = await fetch(`${this.gateway.url}/v2/models/nothing/ready`, { headers: { authorization: `Bearer ${secret}` } });
       return status !== 401;
     });
-    return secret;
   }
 
   /** A deployment, known at the gateway when this returns. */

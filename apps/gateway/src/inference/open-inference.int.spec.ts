@@ -1,4 +1,5 @@
 import { deflateSync, gunzipSync, gzipSync, inflateSync } from 'node:zlib';
+import { tenantChanged } from '@weir/contracts';
 import { HEADER_LENGTH_HEADER } from '@weir/open-inference';
 import { AppError } from '@weir/kernel';
 import { eventually } from '@weir/testing';
@@ -9,12 +10,12 @@ import { BODY_LIMIT_BYTES, OpenInferenceWorld } from './open-inference-world.fix
 
 let world: OpenInferenceWorld;
 let key: string;
-let operatorKey: string;
+let operatorToken: string;
 
 beforeAll(async () => {
   world = await OpenInferenceWorld.start();
   key = await world.aKey('acme');
-  operatorKey = await world.aKey('platform', ['infer', 'models.read', 'operator']);
+  operatorToken = await world.anOperator();
 });
 afterAll(() => world.close());
 afterEach(async () => {
@@ -130,6 +131,20 @@ describe('an inference over HTTP', () => {
     const theirs = await ask(INFER, { body, headers: { ...headers, 'idempotency-key': 'order-7' }, as: stranger });
     expect(theirs.headers['x-weir-repeated']).toBeUndefined();
     expect(theirs.headers['x-weir-receipt-id']).not.toBe(first.headers['x-weir-receipt-id']);
+  });
+
+  test("with a key of 1,000,000 a minute is held to its tenant's limit as the operator sets it; another tenant is unaffected", async () => {
+    const unlimited = await world.aKey('initech', ['infer'], 1_000_000);
+    const limits = { requestsPerMinute: 3, maxInFlight: null };
+    await world.announce(tenantChanged, { id: 'initech', slug: 'initech', displayName: 'Initech', status: 'active', limits });
+    await eventually(async () => (await ask(INFER, { body: inJson, as: unlimited })).headers['ratelimit-policy'] === '"tenant-requests";q=3;w=60');
+    const statuses: (number | undefined)[] = [];
+    for (let time = 0; time < 4; time++) statuses.push((await ask(INFER, { body: inJson, as: unlimited })).status);
+    expect(statuses).toContain(429);
+    const refused = await ask(INFER, { body: inJson, as: unlimited });
+    expect(refused).toMatchObject({ status: 429, json: { error: expect.stringContaining("tenant's requests") as unknown } });
+    expect(refused.headers['x-weir-error-code']).toBe('limit.requests');
+    expect((await ask(INFER, { body: inJson })).status).toBe(200);
   });
 
   test('has a large answer packed for a caller who accepts that', async () => {
@@ -291,23 +306,23 @@ describe('the model repository', () => {
     });
     const ready = (await ask('/v2/repository/index', { body: { ready: true } })).json as { state: string }[];
     expect(new Set(ready.map(({ state }) => state))).toEqual(new Set(['READY']));
-    expect(JSON.stringify((await ask('/v2/repository/index', { method: 'POST', as: operatorKey })).json)).toContain('rival/secret');
+    expect(JSON.stringify((await ask('/v2/repository/index', { method: 'POST', as: operatorToken })).json)).toContain('rival/secret');
     expect(await ask('/v2/repository/index', { body: { ready: 'yes' } })).toMatchObject({ status: 400, json: error });
   });
 
   test('loads and unloads for operators, on every worker that holds the version; for nobody else', async () => {
     world.worker.answers = ({ path }) => (path.startsWith('/v2/repository') ? {} : undefined);
     for (const what of ['load', 'unload']) {
-      expect(await ask(`/v2/repository/models/digits/${what}`, { method: 'POST', as: operatorKey })).toMatchObject({ status: 200 });
+      expect(await ask(`/v2/repository/models/digits/${what}`, { method: 'POST', as: operatorToken })).toMatchObject({ status: 200 });
       expect(world.worker.last).toMatchObject({ method: 'POST', path: `/v2/repository/models/model-1/${what}` });
       expect(JSON.parse(world.worker.last.body.toString())).toEqual({ parameters: { version: '1' } });
       expect(world.worker.last.principal.scopes.has('operator')).toBe(true);
       const asked = world.worker.calls.length;
       expect(await ask(`/v2/repository/models/digits/${what}`, { method: 'POST' })).toMatchObject({ status: 403, json: error });
-      expect(await ask(`/v2/repository/models/nothing/${what}`, { method: 'POST', as: operatorKey })).toMatchObject({ status: 404 });
+      expect(await ask(`/v2/repository/models/nothing/${what}`, { method: 'POST', as: operatorToken })).toMatchObject({ status: 404 });
       expect(world.worker.calls).toHaveLength(asked);
     }
-    const changed = await ask('/v2/repository/models/digits/load', { as: operatorKey, body: { parameters: { config: '{}' } } });
+    const changed = await ask('/v2/repository/models/digits/load', { as: operatorToken, body: { parameters: { config: '{}' } } });
     expect(changed).toMatchObject({ status: 400, json: error, headers: { 'x-weir-error-field': 'parameters.config' } });
   });
 
@@ -315,7 +330,7 @@ describe('the model repository', () => {
     world.worker.answers = () => {
       throw new AppError('model.package_invalid', { message: 'onnx/model.onnx is not a model.' });
     };
-    expect(await ask('/v2/repository/models/digits/load', { method: 'POST', as: operatorKey })).toMatchObject({
+    expect(await ask('/v2/repository/models/digits/load', { method: 'POST', as: operatorToken })).toMatchObject({
       status: 400,
       json: { error: 'onnx/model.onnx is not a model.' },
     });
@@ -347,7 +362,7 @@ describe('statistics', () => {
   test('are for operators, of one model and of all', async () => {
     world.worker.answers = () => ({ model_stats: [counted(3)] });
     for (const path of ['/v2/models/digits/stats', '/v2/models/digits/versions/1/stats']) {
-      expect((await ask(path, { as: operatorKey })).json).toMatchObject({
+      expect((await ask(path, { as: operatorToken })).json).toMatchObject({
         model_stats: [
           {
             name: 'digits',
@@ -360,7 +375,7 @@ describe('statistics', () => {
       });
       expect(await ask(path)).toMatchObject({ status: 403, json: error });
     }
-    expect((await ask('/v2/models/stats', { as: operatorKey })).json).toMatchObject({
+    expect((await ask('/v2/models/stats', { as: operatorToken })).json).toMatchObject({
       model_stats: expect.arrayContaining([expect.objectContaining({ name: 'digits' })]),
     });
     expect(await ask('/v2/models/stats')).toMatchObject({ status: 403 });
@@ -372,7 +387,7 @@ describe('statistics', () => {
     await world.announceWorker({ id: 'worker-2', url, versions: [{ versionId: 'version-1', state: 'ready' }] });
     await world.announceWorker({});
     await eventually(async () => {
-      expect((await ask('/v2/models/digits/stats', { as: operatorKey })).json).toMatchObject({
+      expect((await ask('/v2/models/digits/stats', { as: operatorToken })).json).toMatchObject({
         model_stats: [
           { inference_count: 4, inference_stats: { success: { count: 4, ns: 2_000 } }, batch_stats: [{ compute_infer: { count: 2 } }] },
         ],

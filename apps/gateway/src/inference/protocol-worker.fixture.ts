@@ -5,6 +5,7 @@ import { AppError, ERROR_KINDS, toAppError } from '@weir/kernel';
 import {
   decodeTensor,
   encodeResponse,
+  CALL_ID_HEADER,
   ERROR_CODE_HEADER,
   ERROR_FIELD_HEADER,
   MODEL_NAME_HEADER,
@@ -19,12 +20,14 @@ export interface WorkerCall {
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
   readonly principal: Principal;
-  /** Resolves when the caller hangs up before its answer. */
+  /** Resolves when the call is cancelled, or its connection is closed, before its answer. */
   readonly hungUp: Promise<void>;
 }
 
 /** Answers a call; without one, inferences give back their inputs under their own names. */
 export type WorkerAnswers = (call: WorkerCall) => Promise<object | undefined> | object | undefined;
+
+const CANCEL = /^\/v2\/calls\/([^/]+)\/cancel$/;
 
 /**
  * Stands where a worker stands: speaks the protocol by the library that workers use, checks the gateway's tokens, and
@@ -33,6 +36,9 @@ export type WorkerAnswers = (call: WorkerCall) => Promise<object | undefined> | 
 export class ProtocolWorker {
   readonly calls: WorkerCall[] = [];
   answers: WorkerAnswers = () => undefined;
+  /** What had begun to run of a call that is cancelled or out of time, as the usage header says it; null: nothing. */
+  started: string | null = null;
+  readonly #inProgress = new Map<string, { readonly response: ServerResponse; readonly hungUp: () => void }>();
   readonly #server: Server;
   readonly #verifier: InternalTokenVerifier;
 
@@ -63,29 +69,51 @@ export class ProtocolWorker {
     this.#server.close();
   }
 
+  /** Ends a call as a worker does; what had begun to run is `started`. */
+  #cancel(callId: string, response: ServerResponse): void {
+    const call = this.#inProgress.get(callId);
+    response.writeHead(call === undefined ? 404 : 200, { 'content-type': 'application/json' }).end('{}');
+    if (call === undefined) return;
+    call.hungUp();
+    const usage = this.started === null ? {} : { [USAGE_HEADER]: this.started };
+    call.response.writeHead(499, { ...usage, [ERROR_CODE_HEADER]: 'request.cancelled' }).end('{"error":"cancelled"}');
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const chunks: Buffer[] = [];
       for await (const chunk of request) chunks.push(chunk as Buffer);
       const token = request.headers[INTERNAL_TOKEN_HEADER];
       const { principal } = await this.#verifier.verify(typeof token === 'string' ? token : undefined);
+      const cancelled = CANCEL.exec(request.url ?? '')?.[1];
+      if (cancelled !== undefined) return this.#cancel(cancelled, response);
+      const callId = String(request.headers[CALL_ID_HEADER]);
+      const hungUp = Promise.withResolvers<void>();
+      response.once('close', () => {
+        this.#inProgress.delete(callId);
+        if (!response.writableFinished) hungUp.resolve();
+      });
+      this.#inProgress.set(callId, { response, hungUp: hungUp.resolve });
       const call: WorkerCall = {
         method: request.method ?? '',
         path: request.url ?? '',
         headers: request.headers,
         body: Buffer.concat(chunks),
         principal,
-        hungUp: new Promise((resolve) => response.once('close', () => (response.writableFinished ? undefined : resolve()))),
+        hungUp: hungUp.promise,
       };
       this.calls.push(call);
       const answer = await this.answers(call);
+      if (response.writableEnded) return;
       if (answer !== undefined) response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
       else echo(call, response);
     } catch (thrown) {
       const error = toAppError(thrown);
+      if (response.writableEnded) return;
       response
         .writeHead(ERROR_KINDS[error.kind].httpStatus, {
           [ERROR_CODE_HEADER]: error.code,
+          ...(error.code === 'request.timeout' && this.started !== null ? { [USAGE_HEADER]: this.started } : {}),
           ...(error.field === undefined ? {} : { [ERROR_FIELD_HEADER]: encodeURIComponent(error.field) }),
         })
         .end(JSON.stringify({ error: error.message }));

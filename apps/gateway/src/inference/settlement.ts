@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { usageRecorded, type Usage, type UsageQuantity } from '@weir/contracts';
+import { usageRecorded, type Usage, type UsageOutcome, type UsageQuantity } from '@weir/contracts';
 import type { Clock, Ids, Money } from '@weir/kernel';
 import { CLOCK, IDS, SERVICE, type ServiceIdentity } from '@weir/platform/service';
 import { currentTraceparent } from '@weir/platform/telemetry';
@@ -36,10 +36,17 @@ export class Settlements {
   }
 
   /**
+   * @param counted of the call, or of what of it had begun to run when it was interrupted
    * @param receipt ids of the receipt of a call with an idempotency key; null makes a new one
    * @throws usage.unrecordable when it cannot be recorded: then the answer must not be sent
    */
-  async settle(call: InferenceCall, grant: Grant, counted: readonly UsageQuantity[], receipt: ReceiptIds | null): Promise<Settlement> {
+  async settle(
+    call: InferenceCall,
+    grant: Grant,
+    counted: readonly UsageQuantity[],
+    receipt: ReceiptIds | null,
+    outcome: UsageOutcome = 'answered',
+  ): Promise<Settlement> {
     const quantities: UsageQuantity[] = [{ meter: 'requests', quantity: '1' }, ...counted];
     const { cost, lines } = grant.prices.rate(grant.deployment.model, quantities);
     const receiptId = receipt?.id ?? this.#ids.next();
@@ -62,6 +69,7 @@ export class Settlements {
       cost,
       latencyMs,
       occurredAt,
+      ...(outcome === 'answered' ? {} : { outcome }),
     };
     // The receipt's id is the event's too: one call, one event, however often it is delivered.
     const envelope = {

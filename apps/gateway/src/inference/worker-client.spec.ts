@@ -5,7 +5,7 @@ import { InternalTokenSigner, InternalTokenVerifier, INTERNAL_TOKEN_HEADER } fro
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { aPrincipal } from './gateway-world.fixture.ts';
 import { presenceOfSignal } from './caller-presence.ts';
-import { WorkerClient, WorkerLostError, type WorkerRequest } from './worker-client.ts';
+import { InterruptedCallError, WorkerClient, WorkerLostError, type WorkerRequest } from './worker-client.ts';
 
 const keys = generateKeyPairSync('ed25519');
 const kid = 'gateway.spec';
@@ -18,7 +18,7 @@ let seen: { path: string; headers: Record<string, unknown>; body: string };
 let answer: (response: ServerResponse) => void;
 
 beforeEach(async () => {
-  client = new WorkerClient(signer);
+  client = new WorkerClient(signer, { gatewayMaxInFlight: 1_024 });
   server = createServer((request, response) => {
     let body = '';
     request.on('data', (chunk: Buffer) => (body += chunk.toString()));
@@ -111,14 +111,79 @@ describe('calling a worker', () => {
     },
   );
 
+  test('a call that its worker ends at the deadline tells what had begun to run; without that, nothing had', async () => {
+    const refuse = (usage: Record<string, string>): void => {
+      answer = (response) => response.writeHead(504, { 'x-weir-error-code': 'request.timeout', ...usage }).end('{"error":"late"}');
+    };
+    refuse({ 'x-weir-usage': 'inputs=3,input-tokens=40' });
+    const error: unknown = await client.infer(aRequest()).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(InterruptedCallError);
+    expect(error).toMatchObject({
+      code: 'request.timeout',
+      quantities: [
+        { meter: 'inputs', quantity: '3' },
+        { meter: 'input-tokens', quantity: '40' },
+      ],
+    });
+    refuse({});
+    const waited: unknown = await client.infer(aRequest()).catch((thrown: unknown) => thrown);
+    expect(waited).toMatchObject({ code: 'request.timeout' });
+    expect(waited).not.toBeInstanceOf(InterruptedCallError);
+  });
+
+  test('usage beside any other error is none: what the platform fails at is not metered', async () => {
+    answer = (response) =>
+      response.writeHead(500, { 'x-weir-error-code': 'model.failed', 'x-weir-usage': 'inputs=3,input-tokens=40' }).end('{"error":"no"}');
+    const error: unknown = await client.infer(aRequest()).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: 'model.failed' });
+    expect(error).not.toBeInstanceOf(InterruptedCallError);
+  });
+
   test('a worker that does not answer in time is a timeout', async () => {
     answer = () => undefined;
     await expect(client.infer(aRequest({ timeoutMs: 100 }))).rejects.toMatchObject({ code: 'request.timeout' });
   });
 
-  test('a caller who goes away cancels the call', async () => {
+  test('a caller who disconnects has the call cancelled at its worker, whose answer tells what had begun to run', async () => {
     const caller = new AbortController();
-    answer = () => caller.abort();
-    await expect(client.infer(aRequest({ caller: presenceOfSignal(caller.signal) }))).rejects.toMatchObject({ code: 'request.cancelled' });
+    let call: ServerResponse | undefined;
+    let callId: unknown;
+    let attempts = 0;
+    answer = (response) => {
+      if (!seen.path.endsWith('/cancel')) {
+        call = response;
+        callId = seen.headers['x-weir-call-id'];
+        return caller.abort();
+      }
+      expect(seen.path).toBe(`/v2/calls/${String(callId)}/cancel`);
+      // The first cancellation has overtaken its call.
+      if (++attempts === 1) return void response.writeHead(404).end('{}');
+      response.writeHead(200).end('{}');
+      call?.writeHead(499, { 'x-weir-error-code': 'request.cancelled', 'x-weir-usage': 'inputs=2,input-tokens=0' }).end('{"error":"gone"}');
+    };
+    const error: unknown = await client.infer(aRequest({ caller: presenceOfSignal(caller.signal) })).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(InterruptedCallError);
+    expect(error).toMatchObject({ code: 'request.cancelled', quantities: [{ meter: 'inputs', quantity: '2' }, { meter: 'input-tokens' }] });
+    expect(attempts).toBe(2);
+  });
+
+  test('a worker that does not answer a cancellation has the connection closed, and nothing is known to have begun', async () => {
+    const caller = new AbortController();
+    const closed = Promise.withResolvers<void>();
+    answer = (response) => {
+      response.once('close', () => closed.resolve());
+      caller.abort();
+    };
+    const error: unknown = await client.infer(aRequest({ caller: presenceOfSignal(caller.signal) })).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: 'request.cancelled' });
+    expect(error).not.toBeInstanceOf(InterruptedCallError);
+    await closed.promise;
+  });
+
+  test('a call whose caller has disconnected is not sent', async () => {
+    let isAsked = false;
+    answer = () => void (isAsked = true);
+    await expect(client.infer(aRequest({ caller: presenceOfSignal(AbortSignal.abort()) }))).rejects.toMatchObject({ code: 'request.cancelled' });
+    expect(isAsked).toBe(false);
   });
 });

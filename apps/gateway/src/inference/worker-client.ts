@@ -1,8 +1,12 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { INTERNAL_TOKEN_HEADER, REQUEST_ID_HEADER, type InternalTokenSigner, type Principal } from '@weir/access';
 import { meterSchema, type UsageQuantity } from '@weir/contracts';
 import { AppError, isErrorCode } from '@weir/kernel';
 import {
+  CALL_ID_HEADER,
+  cancelPath,
   ERROR_CODE_HEADER,
   ERROR_FIELD_HEADER,
   HEADER_LENGTH_HEADER,
@@ -13,19 +17,27 @@ import {
   type EncodedMessage,
   type Priority,
 } from '@weir/open-inference';
-import { TOKEN_SIGNER } from '@weir/platform/service';
+import { SETTINGS, TOKEN_SIGNER } from '@weir/platform/service';
 import { currentTraceparent } from '@weir/platform/telemetry';
 import { LRUCache } from 'lru-cache';
 import { Pool, type Dispatcher } from 'undici';
+import type { GatewaySettings } from '../settings.ts';
 import type { CallerPresence } from './caller-presence.ts';
 
-/** Connections to one worker; a worker batches, so many calls are under way at once. */
-const CONNECTIONS = 64;
 const CONNECT_TIMEOUT_MS = 2_000;
 /** Idle workers' pools hold no socket after this. */
 const KEEP_ALIVE_MS = 30_000;
 /** Addresses that are kept: a worker that is restarted comes back with others, so the oldest are let go. */
 const MAX_ADDRESSES = 1_000;
+/**
+ * Time beyond a call's deadline for the worker's answer to it, in milliseconds: the worker keeps the deadline, and its answer
+ * tells what had begun to run. A worker that does not answer by then tells nothing, and nothing is metered.
+ */
+const DEADLINE_GRACE_MS = 1_000;
+/** The same for the answer to a cancellation; then the connection is closed. */
+const CANCEL_GRACE_MS = 1_000;
+/** A cancellation can arrive before its call, which goes by another connection. */
+const CANCEL_RETRY_MS = 100;
 /** Largest answer of a worker. */
 const MAX_RESPONSE_BYTES = 64 * 1_048_576;
 
@@ -72,33 +84,62 @@ export class WorkerLostError extends Error {
   }
 }
 
+/** The caller did not wait any longer, and parts of its call had begun to run. */
+export class InterruptedCallError extends AppError {
+  /** Of what had begun to run, without the call itself. */
+  readonly quantities: readonly UsageQuantity[];
+
+  constructor(code: 'request.timeout' | 'request.cancelled', quantities: readonly UsageQuantity[]) {
+    super(code);
+    this.quantities = quantities;
+  }
+}
+
 /** Step 5, run: calls workers by the Open Inference Protocol over kept connections. */
 @Injectable()
 export class WorkerClient implements OnApplicationShutdown {
   readonly #signer: InternalTokenSigner;
+  readonly #settings: Pick<GatewaySettings, 'gatewayMaxInFlight'>;
   readonly #pools = new LRUCache<string, Pool>({
     max: MAX_ADDRESSES,
     // Calls that are under way are finished.
     dispose: (pool) => void pool.close(),
   });
 
-  constructor(@Inject(TOKEN_SIGNER) signer: InternalTokenSigner) {
+  constructor(@Inject(TOKEN_SIGNER) signer: InternalTokenSigner, @Inject(SETTINGS) settings: Pick<GatewaySettings, 'gatewayMaxInFlight'>) {
     this.#signer = signer;
+    this.#settings = settings;
   }
 
   /**
-   * @throws WorkerLostError the connection failed before an answer
-   * @throws AppError        the worker's own error, request.timeout, or request.cancelled
+   * @throws WorkerLostError      the connection failed before an answer
+   * @throws InterruptedCallError the deadline passed, or the caller disconnected, after parts of the call had begun to run
+   * @throws AppError             the worker's own error; request.timeout or request.cancelled when nothing had begun to run
    */
   async infer(request: WorkerRequest): Promise<WorkerAnswer> {
-    return this.#call(request.url, request.caller, {
+    const callId = randomUUID();
+    const options = {
       method: 'POST',
       path: `/v2/models/${encodeURIComponent(request.modelId)}/versions/${encodeURIComponent(request.version)}/infer`,
-      headers: headersOf(request, await this.#tokenFor(request.principal)),
+      headers: headersOf(request, callId, await this.#tokenFor(request.principal)),
       body: request.message.body,
-      headersTimeout: request.timeoutMs,
-      bodyTimeout: request.timeoutMs,
-    });
+      headersTimeout: request.timeoutMs + DEADLINE_GRACE_MS,
+      bodyTimeout: request.timeoutMs + DEADLINE_GRACE_MS,
+    } as const;
+    return this.#call(request.url, options, request.caller, (isOver) => void this.#cancel(request, callId, isOver));
+  }
+
+  /** Has the worker end a call, which it then answers with what had begun to run. */
+  async #cancel({ url, principal, requestId }: WorkerRequest, callId: string, isOver: () => boolean): Promise<void> {
+    while (!isOver()) {
+      try {
+        await this.ask({ url, path: cancelPath(callId), body: {}, principal, requestId, timeoutMs: CANCEL_GRACE_MS });
+        return;
+      } catch {
+        // Not arrived yet, or over: then the call's own answer says so.
+        await sleep(CANCEL_RETRY_MS);
+      }
+    }
   }
 
   /**
@@ -109,7 +150,7 @@ export class WorkerClient implements OnApplicationShutdown {
    */
   async ask({ url, path, body, principal, requestId, timeoutMs }: WorkerQuestion): Promise<unknown> {
     try {
-      const { message } = await this.#call(url, undefined, {
+      const { message } = await this.#call(url, {
         method: body === undefined ? 'GET' : 'POST',
         path,
         headers: {
@@ -132,9 +173,9 @@ export class WorkerClient implements OnApplicationShutdown {
     await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
   }
 
-  #call(url: string, caller: CallerPresence | undefined, options: Dispatcher.DispatchOptions): Promise<WorkerAnswer> {
+  #call(url: string, options: Dispatcher.DispatchOptions, caller?: CallerPresence, cancel?: Cancel): Promise<WorkerAnswer> {
     return new Promise((resolve, reject) => {
-      this.#pool(url).dispatch(options, new AnswerHandler(caller, resolve, reject));
+      this.#pool(url).dispatch(options, new AnswerHandler(caller, cancel, resolve, reject));
     });
   }
 
@@ -146,7 +187,8 @@ export class WorkerClient implements OnApplicationShutdown {
     let pool = this.#pools.get(url);
     if (pool === undefined) {
       pool = new Pool(url, {
-        connections: CONNECTIONS,
+        // As many as calls are admitted: none waits here behind another tenant's, and workers queue fairly.
+        connections: this.#settings.gatewayMaxInFlight,
         pipelining: 1,
         connectTimeout: CONNECT_TIMEOUT_MS,
         keepAliveTimeout: KEEP_ALIVE_MS,
@@ -157,12 +199,13 @@ export class WorkerClient implements OnApplicationShutdown {
   }
 }
 
-function headersOf(request: WorkerRequest, token: string): Record<string, string> {
+function headersOf(request: WorkerRequest, callId: string, token: string): Record<string, string> {
   const headers: Record<string, string> = {
     ...request.message.headers,
     [INTERNAL_TOKEN_HEADER]: token,
     [REQUEST_ID_HEADER]: request.requestId,
     [MODEL_NAME_HEADER]: request.model,
+    [CALL_ID_HEADER]: callId,
     [TIMEOUT_HEADER]: String(Math.ceil(request.timeoutMs)),
   };
   if (request.priority !== undefined) headers[PRIORITY_HEADER] = request.priority;
@@ -171,27 +214,42 @@ function headersOf(request: WorkerRequest, token: string): Record<string, string
   return headers;
 }
 
+/** Asks for the end of a call whose caller has disconnected. @param isOver whether the call has ended */
+type Cancel = (isOver: () => boolean) => void;
+
 /** Collects one answer. The low-level interface of undici: a third of the cost of a stream per call. */
 class AnswerHandler implements Dispatcher.DispatchHandler {
   readonly #caller: CallerPresence | undefined;
+  readonly #cancel: Cancel | undefined;
   readonly #resolve: (answer: WorkerAnswer) => void;
   readonly #reject: (error: unknown) => void;
   readonly #chunks: Buffer[] = [];
   #stopListening: (() => void) | undefined;
+  #cancelGrace: NodeJS.Timeout | undefined;
+  #isOver = false;
   #bytes = 0;
   #status = 0;
   #headers: Record<string, string | string[] | undefined> = {};
 
-  constructor(caller: CallerPresence | undefined, resolve: (answer: WorkerAnswer) => void, reject: (error: unknown) => void) {
+  constructor(
+    caller: CallerPresence | undefined,
+    cancel: Cancel | undefined,
+    resolve: (answer: WorkerAnswer) => void,
+    reject: (error: unknown) => void,
+  ) {
     this.#caller = caller;
+    this.#cancel = cancel;
     this.#resolve = resolve;
     this.#reject = reject;
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     const abort = (): void => controller.abort(new AppError('request.cancelled'));
-    if (this.#caller?.isGone === true) abort();
-    else this.#stopListening = this.#caller?.onGone(abort);
+    if (this.#caller?.isGone === true) return abort();
+    this.#stopListening = this.#caller?.onGone(() => {
+      this.#cancelGrace = setTimeout(abort, CANCEL_GRACE_MS);
+      this.#cancel?.(() => this.#isOver);
+    });
   }
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: Record<string, string | string[] | undefined>): void {
@@ -226,6 +284,8 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   }
 
   #settle(): void {
+    this.#isOver = true;
+    clearTimeout(this.#cancelGrace);
     this.#stopListening?.();
   }
 }
@@ -260,6 +320,9 @@ function errorOf(status: number, headers: Record<string, string | string[] | und
   const code = text(headers[ERROR_CODE_HEADER]);
   // It announced the model before it was restarted or told to stop: another worker may have it.
   if (code !== undefined && ELSEWHERE.has(code)) return new WorkerLostError(new AppError('model.not_ready'));
+  const started = text(headers[USAGE_HEADER]);
+  if (started !== undefined && (code === 'request.timeout' || code === 'request.cancelled'))
+    return new InterruptedCallError(code, quantitiesOf(started));
   const retryAfterSeconds = Number(text(headers['retry-after']));
   const retryAfterMs = Number.isFinite(retryAfterSeconds) && retryAfterSeconds > 0 ? retryAfterSeconds * 1000 : undefined;
   const message = messageOf(body);

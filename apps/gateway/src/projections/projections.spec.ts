@@ -168,3 +168,22 @@ test('a worker whose last word is old at the start is not offered until it is he
   expect(projections.readyWorkersFor('v1').map((ready) => ready.id)).toEqual(['w1', 'w2']);
   expect(projections.workers()).toHaveLength(2);
 });
+
+test('a wait for the record of an API key ends with the record, or with its time', async () => {
+  const { projections, put } = await someProjections();
+  const digest = 'a'.repeat(64);
+  expect(await projections.whenApiKey(digest, 1)).toBeUndefined();
+  const waits = [projections.whenApiKey(digest, 60_000), projections.whenApiKey(digest, 60_000)];
+  const key = {
+    id: 'key-1',
+    tenantId: 'acme',
+    digest,
+    name: 'k',
+    scopes: ['infer'],
+    limits: { requestsPerMinute: null, maxInFlight: null },
+    expiresAt: null,
+  };
+  put(apiKeyChanged, key);
+  expect(await Promise.all(waits)).toEqual([key, key]);
+  expect(await projections.whenApiKey(digest, 60_000)).toEqual(key);
+});

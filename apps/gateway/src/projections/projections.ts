@@ -22,6 +22,7 @@ import { CLOCK, EVENT_BUS, LOGGER, Readiness } from '@weir/platform/service';
 import type { Logger } from '@weir/platform/telemetry';
 import { DeploymentIndex } from './deployment-index.ts';
 import { PriceBook } from './price-book.ts';
+import { RecordWaits } from './record-waits.ts';
 import { WorkerDirectory, type ReadyWorker } from './worker-directory.ts';
 
 const EVENTS = {
@@ -51,6 +52,7 @@ export class Projections implements OnModuleInit, OnApplicationShutdown {
   readonly #deployments = new DeploymentIndex();
   readonly #prices = new PriceBook();
   readonly #workers = new WorkerDirectory();
+  readonly #apiKeyWaits = new RecordWaits<ApiKeyState>();
   #projection: Projection<typeof EVENTS> | undefined;
   #sweep: NodeJS.Timeout | undefined;
 
@@ -102,6 +104,11 @@ export class Projections implements OnModuleInit, OnApplicationShutdown {
 
   apiKeyByDigest(digest: string): ApiKeyState | undefined {
     return this.#projection?.maps.apiKeys.get(digest);
+  }
+
+  /** A key's record once it is known; undefined when it is not within `timeoutMs`. */
+  async whenApiKey(digest: string, timeoutMs: number): Promise<ApiKeyState | undefined> {
+    return this.apiKeyByDigest(digest) ?? (await this.#apiKeyWaits.next(digest, timeoutMs));
   }
 
   tenant(id: string): TenantState | undefined {
@@ -171,8 +178,10 @@ export class Projections implements OnModuleInit, OnApplicationShutdown {
       case 'workers':
         this.#workers.apply(change.key, change.value, this.#clock.now(), this.#projection?.isCaughtUp() !== true);
         break;
-      case 'tenants':
       case 'apiKeys':
+        if (change.value !== undefined) this.#apiKeyWaits.arrived(change.key, change.value);
+        break;
+      case 'tenants':
       case 'sessions':
       case 'signingKeys':
       case 'entitlements':

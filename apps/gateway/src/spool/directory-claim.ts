@@ -1,41 +1,38 @@
-import { open, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 
-const CLAIM_FILE = 'owner.pid';
+const LOCK_FILE = 'lock.sqlite';
+/** SQLite's result code for a lock that another connection holds. */
+const SQLITE_BUSY = 5;
 
 export interface DirectoryClaim {
-  release(): Promise<void>;
+  /** Releases the lock; a second time does nothing. */
+  release(): void;
 }
 
 /**
- * Makes this process the only one that uses the folder. The claim of a process that is gone is taken over.
+ * Acquires the exclusive lock of a directory for the life of this process.
  *
- * @throws Error when another live process has it
+ * The lock is the `fcntl` lock of an open exclusive transaction on an empty SQLite database. The kernel releases it when the
+ * process ends, however it ends, and it does not depend on process ids, so it holds across the PID namespaces of containers
+ * that share a volume. Nothing is ever written to the file.
+ *
+ * @throws Error another process holds the lock, or the file cannot be opened
  */
-export async function claimDirectory(directory: string): Promise<DirectoryClaim> {
-  const file = path.join(directory, CLAIM_FILE);
-  for (let attempt = 0; attempt < 2; attempt++) {
-    try {
-      const handle = await open(file, 'wx', 0o600);
-      await handle.writeFile(String(process.pid));
-      await handle.close();
-      return { release: () => rm(file, { force: true }) };
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-      const owner = Number(await readFile(file, 'utf8').catch(() => '0'));
-      if (owner > 0 && owner !== process.pid && isAlive(owner))
-        throw new Error(`the folder ${directory} is used by process ${owner}`, { cause: error });
-      await rm(file, { force: true });
-    }
-  }
-  throw new Error(`the folder ${directory} cannot be claimed`);
-}
-
-function isAlive(pid: number): boolean {
+export function claimDirectory(directory: string): DirectoryClaim {
+  const database = new DatabaseSync(path.join(directory, LOCK_FILE), { timeout: 0 });
   try {
-    process.kill(pid, 0);
-    return true;
+    // Without a journal file: a full disk does not keep a gateway from starting.
+    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+    database.close();
+    if (error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY)
+      throw new Error(`the directory ${directory} is locked by another process`, { cause: error });
+    throw error;
   }
+  return {
+    release: () => {
+      if (database.isOpen) database.close();
+    },
+  };
 }

@@ -5,18 +5,23 @@ import { AppError } from '@weir/kernel';
 import type { EventBus, NewRecord } from '@weir/platform/bus';
 import { createLogger } from '@weir/platform/telemetry';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { decodeChunk, encodeRecord } from './segment.ts';
+import { decodeChunk, encodeRecord, segmentName } from './segment.ts';
 import { UsageSpool, type UsageSpoolOptions } from './usage-spool.ts';
 
 const logger = createLogger({ service: 'gateway', instanceId: 'spec', level: 'silent' });
 
-/** A bus that keeps what it is sent, and can be away. */
+/** A bus that keeps what it is sent, and can be unavailable. */
 class RecordingBus implements Pick<EventBus, 'send'> {
   readonly sent: NewRecord[] = [];
   isAway = false;
+  /** Sends that failed. */
+  refused = 0;
 
   async send(_: string, records: readonly NewRecord[]): Promise<void> {
-    if (this.isAway) throw new AppError('service.unavailable');
+    if (this.isAway) {
+      this.refused++;
+      throw new AppError('service.unavailable');
+    }
     this.sent.push(...records.map(({ key, value }) => ({ key, value })));
   }
 }
@@ -68,19 +73,67 @@ describe('usage spool', () => {
     );
   });
 
-  test('while the bus is away events wait, and are shipped once it is back', async () => {
+  test('a send that the bus refuses loses nothing: its events are sent once the bus is back, in order and once', async () => {
     bus.isAway = true;
     const spool = await open();
-    await Promise.all([anEvent(1), anEvent(2), anEvent(3)].map((event) => spool.append(event)));
+    const events = [anEvent(1), anEvent(2), anEvent(3)];
+    await Promise.all(events.map((event) => spool.append(event)));
+    await vi.waitFor(() => expect(bus.refused).toBeGreaterThan(0), { timeout: 5_000 });
     expect(spool.pendingBytes).toBeGreaterThan(0);
     bus.isAway = false;
-    await vi.waitFor(() => expect(bus.sent).toHaveLength(3), { timeout: 5_000 });
+    await vi.waitFor(() => expect(spool.pendingBytes).toBe(0), { timeout: 5_000 });
+    expect(bus.sent).toEqual(events);
+  });
+
+  test('a send that the bus refuses is left to the next process when this one ends', async () => {
+    bus.isAway = true;
+    const spool = await open();
+    await spool.append(anEvent(1));
+    await vi.waitFor(() => expect(bus.refused).toBeGreaterThan(0), { timeout: 5_000 });
+    await spool.close(0);
+    bus.isAway = false;
+    await open();
+    await vi.waitFor(() => expect(bus.sent).toEqual([anEvent(1)]), { timeout: 5_000 });
+  });
+
+  test('a process that recorded nothing between two that did keeps the order of segments: all events are shipped', async () => {
+    for (const events of [[anEvent(1)], [], [anEvent(2)], [], [], [anEvent(3)]]) {
+      const spool = await open();
+      for (const event of events) await spool.append(event);
+      await vi.waitFor(() => expect(spool.pendingBytes).toBe(0), { timeout: 5_000 });
+      await spool.close(5_000);
+    }
+    expect(bus.sent).toEqual([anEvent(1), anEvent(2), anEvent(3)]);
+  });
+
+  test('what is pending after a restart is exactly what was not shipped, and it counts against the room', async () => {
+    bus.isAway = true;
+    const lines = [1, 2, 3, 4].map((n) => encodeRecord(anEvent(n)));
+    const bytes = (...indexes: number[]): number => indexes.reduce((sum, index) => sum + Buffer.byteLength(lines[index] ?? ''), 0);
+    const segment = (sequence: number): string => path.join(directory, segmentName(sequence));
+    await writeFile(segment(2), 'a shipped segment that a killed process had no time to delete');
+    await writeFile(segment(3), [lines[0], lines[1], lines[2]].join(''));
+    await writeFile(segment(4), lines[3] ?? '');
+    await writeFile(path.join(directory, 'position.json'), JSON.stringify({ sequence: 3, offset: bytes(0) }));
+    const full = await open({ maxBytes: bytes(1, 2, 3) });
+    expect(full.pendingBytes).toBe(bytes(1, 2, 3));
+    expect(full.hasRoom).toBe(false);
+    expect(() => full.enter()).toThrow(expect.objectContaining({ code: 'usage.unrecordable' }));
+    await full.close(0);
+    const spool = await open({ maxBytes: bytes(1, 2, 3) + 1 });
+    expect(spool.hasRoom).toBe(true);
+    await spool.append(anEvent(5));
+    expect(spool.hasRoom).toBe(false);
+    bus.isAway = false;
+    await vi.waitFor(() => expect(spool.pendingBytes).toBe(0), { timeout: 5_000 });
+    expect(bus.sent).toEqual([2, 3, 4, 5].map(anEvent));
+    await spool.close(0);
+    expect(await readdir(directory)).not.toContain(segmentName(2));
   });
 
   test('what a process left is shipped by the next one; the line that a crash tore is dropped', async () => {
     await writeFile(path.join(directory, '000000000000.spool'), encodeRecord(anEvent(1)) + encodeRecord(anEvent(2)));
     await appendFile(path.join(directory, '000000000000.spool'), encodeRecord(anEvent(3)).slice(0, 20));
-    await writeFile(path.join(directory, 'owner.pid'), '2147483646');
     const spool = await open();
     await spool.append(anEvent(4));
     await vi.waitFor(() => expect(bus.sent).toEqual([anEvent(1), anEvent(2), anEvent(4)]), { timeout: 5_000 });
@@ -103,10 +156,10 @@ describe('usage spool', () => {
     await expect(spool.append(anEvent(3))).rejects.toMatchObject({ code: 'usage.unrecordable' });
   });
 
-  test('a folder has one process: another live one is refused, a dead one is succeeded', async () => {
+  test('a directory has one spool at a time', async () => {
     const spool = await open();
-    await writeFile(path.join(directory, 'owner.pid'), String(process.ppid));
-    await expect(open()).rejects.toThrow(/is used by process/);
+    await expect(open()).rejects.toThrow(/locked by another process/);
     await spool.close(0);
+    await expect(open()).resolves.toBeInstanceOf(UsageSpool);
   });
 });

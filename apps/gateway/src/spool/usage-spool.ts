@@ -59,6 +59,7 @@ export class UsageSpool {
   #shippedBytes = 0;
   readonly #calls: { underWay: number };
   #wake: (() => void) | null = null;
+  #closed: Promise<void> | null = null;
 
   private constructor(
     options: UsageSpoolOptions,
@@ -86,19 +87,21 @@ export class UsageSpool {
   /** Claims the folder, finds what earlier processes left, and begins to ship it. */
   static async open(options: UsageSpoolOptions, bus: EventBus, logger: Logger): Promise<UsageSpool> {
     await mkdir(options.directory, { recursive: true, mode: 0o700 });
-    const claim = await claimDirectory(options.directory);
+    const claim = claimDirectory(options.directory);
     const sequences = await segmentsIn(options.directory);
     const position = await readPosition(options.directory, sequences);
     let inheritedBytes = 0;
     for (const sequence of sequences) {
-      const { size } = await stat(path.join(options.directory, segmentName(sequence)));
-      inheritedBytes += sequence === position.sequence ? Math.max(0, size - position.offset) : size;
+      const file = path.join(options.directory, segmentName(sequence));
+      // Shipped, but the process ended before it deleted the segment.
+      if (sequence < position.sequence) await rm(file, { force: true });
+      else inheritedBytes += Math.max(0, (await stat(file)).size - (sequence === position.sequence ? position.offset : 0));
     }
     const recent = new RecentGroups();
     const calls = { underWay: 0 };
     const writer = new SpoolWriter({
       directory: options.directory,
-      firstSequence: (sequences.at(-1) ?? position.sequence) + 1,
+      firstSequence: Math.max(position.sequence, sequences.at(-1) ?? 0) + 1,
       sync: options.sync,
       segmentBytes: options.segmentBytes ?? SEGMENT_BYTES,
       maxPendingBytes: MAX_PENDING_BYTES,
@@ -142,8 +145,13 @@ export class UsageSpool {
     this.#wake?.();
   }
 
-  /** Ships what it can within `timeoutMs`, then gives the folder free; the rest is shipped by the next process. */
-  async close(timeoutMs: number): Promise<void> {
+  /** Ships what it can within `timeoutMs`, then releases the directory; the rest is shipped by the next process. Once, however often it is called. */
+  close(timeoutMs: number): Promise<void> {
+    this.#closed ??= this.#close(timeoutMs);
+    return this.#closed;
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
     await this.#writer.close();
     const deadline = Date.now() + timeoutMs;
     while (this.pendingBytes > 0 && Date.now() < deadline) {
@@ -155,7 +163,7 @@ export class UsageSpool {
     await this.#shipping;
     await this.#stopReading();
     await this.#checkpoint();
-    await this.#claim.release();
+    this.#claim.release();
   }
 
   async #ship(): Promise<void> {

@@ -1,4 +1,4 @@
-import type { EventEnvelope, Meter, Usage } from '@weir/contracts';
+import type { EventEnvelope, Meter, Usage, UsageOutcome } from '@weir/contracts';
 import { sumAmounts } from '@weir/pricing';
 
 /** What the ledger keeps of one quantity of a call. */
@@ -10,7 +10,7 @@ export interface LedgerQuantity {
   readonly amount: string;
 }
 
-/** One answered call as the ledger keeps it. */
+/** One metered call as the ledger keeps it. */
 export interface LedgerEntry {
   readonly tenantId: string;
   /** The process that recorded it; with `eventId` it tells a repeated event from a new one. */
@@ -31,6 +31,7 @@ export interface LedgerEntry {
   readonly currency: string;
   readonly cost: string;
   readonly latencyMs: number;
+  readonly outcome: UsageOutcome;
   /** Receipts that this call repeats when one of them is recorded less than 24 hours apart; null for most calls. */
   readonly neighbourReceiptIds: readonly string[] | null;
 }
@@ -85,6 +86,7 @@ export function ledgerEntryOf(event: EventEnvelope<Usage>): LedgerEntry {
     currency: usage.cost.currency,
     cost: usage.cost.amount,
     latencyMs: usage.latencyMs,
+    outcome: usage.outcome ?? 'answered',
     neighbourReceiptIds: usage.neighbourReceiptIds ?? null,
   };
 }

@@ -16,12 +16,12 @@
 export const RECORD_CALLS = `
 with recorded as (
   insert into ledger (tenant_id, source, event_id, receipt_id, occurred_at, principal_kind, principal_id, model_id, model, version_id, version,
-    surface, quantities, price_list_id, currency, cost, latency_ms)
+    surface, quantities, price_list_id, currency, cost, latency_ms, outcome)
   select "tenantId", "source", "eventId", "receiptId", "occurredAt", "principalKind", "principalId", "modelId", "model", "versionId", "version",
-    "surface", "quantities", "priceListId", "currency", "cost", "latencyMs"
+    "surface", "quantities", "priceListId", "currency", "cost", "latencyMs", "outcome"
   from json_to_recordset($1::json) as entry("neighbourReceiptIds" text[], "tenantId" text, "source" text, "eventId" text, "receiptId" text, "occurredAt" timestamptz,
     "principalKind" text, "principalId" text, "modelId" text, "model" text, "versionId" text, "version" text, "surface" text, "quantities" jsonb,
-    "priceListId" text, "currency" text, "cost" numeric, "latencyMs" double precision)
+    "priceListId" text, "currency" text, "cost" numeric, "latencyMs" double precision, "outcome" text)
   where "neighbourReceiptIds" is null or not exists (
     select from ledger as other where other.tenant_id = entry."tenantId" and other.receipt_id = any(entry."neighbourReceiptIds")
       and other.occurred_at > entry."occurredAt" - interval '24 hours' and other.occurred_at < entry."occurredAt" + interval '24 hours')

@@ -1,3 +1,4 @@
+import type { UsageOutcome } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
 import type { PageRequest } from '@weir/platform/graphql';
 import { checkText, isSearchable } from '../search-text.ts';
@@ -16,6 +17,8 @@ export interface Receipt {
   readonly priceListId: string;
   readonly cost: { readonly amount: string; readonly currency: string };
   readonly latencyMs: number;
+  /** How the call ended; one that was not answered is billed for what had begun to run. */
+  readonly outcome: UsageOutcome;
 }
 
 /** Which receipts to list. */

@@ -1,10 +1,23 @@
-import { ArgsType, Field, Float, ID, ObjectType } from '@nestjs/graphql';
+import { ArgsType, Field, Float, ID, ObjectType, registerEnumType } from '@nestjs/graphql';
 import { connectionOf, DateTime, MoneyType, PageArgs } from '@weir/platform/graphql';
+import type { UsageOutcome } from '@weir/contracts';
 import { MeterQuantityType } from '../usage/usage.graph.ts';
 
-@ObjectType('Receipt', { description: 'What one answered call used, and what it cost.' })
+export const CallOutcome = { ANSWERED: 'answered', TIMED_OUT: 'timed_out', CANCELLED: 'cancelled' } as const;
+
+registerEnumType(CallOutcome, {
+  name: 'CallOutcome',
+  description: 'How a metered call ended.',
+  valuesMap: {
+    ANSWERED: { description: 'It was answered.' },
+    TIMED_OUT: { description: 'Its deadline passed after it had begun to run; what had begun is billed.' },
+    CANCELLED: { description: 'Its caller disconnected after it had begun to run; what had begun is billed.' },
+  },
+});
+
+@ObjectType('Receipt', { description: 'What one metered call used, and what it cost.' })
 export class ReceiptType {
-  @Field(() => ID, { description: 'The receiptId that the call was answered with.' })
+  @Field(() => ID, { description: 'The receiptId that the call was answered with, or that its error names.' })
   id!: string;
 
   @Field(() => DateTime, { description: 'When the call was answered.' })
@@ -36,6 +49,9 @@ export class ReceiptType {
 
   @Field(() => Float, { description: 'Milliseconds from the arrival of the request to the answer.' })
   latencyMs!: number;
+
+  @Field(() => CallOutcome, { description: 'How the call ended.' })
+  outcome!: UsageOutcome;
 }
 
 @ObjectType('ReceiptConnection', { description: 'Receipts, newest first.' })

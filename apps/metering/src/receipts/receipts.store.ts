@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { usageOutcomeSchema } from '@weir/contracts';
 import { Database } from '@weir/platform/database';
 import { z } from 'zod';
 import type { LedgerEntry, PrismaClient } from '../generated/prisma/client.ts';
@@ -56,5 +57,6 @@ function receiptOf(entry: LedgerEntry): Receipt {
     priceListId: entry.priceListId,
     cost: { amount: entry.cost.toFixed(), currency: entry.currency },
     latencyMs: entry.latencyMs,
+    outcome: usageOutcomeSchema.parse(entry.outcome),
   };
 }

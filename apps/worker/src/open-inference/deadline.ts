@@ -7,19 +7,27 @@ export function timeoutMsOf(header: string | string[] | undefined, defaultMs: nu
   return Math.min(callerTimeoutMsOf(header) ?? defaultMs, longestMs);
 }
 
-/** Runs `work` with a signal that is aborted when the time is up (`request.timeout`) or the caller has gone (`request.cancelled`). */
-export async function withDeadline<T>(response: ServerResponse, timeoutMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/**
+ * Runs `work` with a signal that is aborted when the time is up (`request.timeout`), or when the caller has disconnected or
+ * `cancel` is called (`request.cancelled`).
+ */
+export async function withDeadline<T>(
+  response: ServerResponse,
+  timeoutMs: number,
+  work: (signal: AbortSignal, cancel: () => void) => Promise<T>,
+): Promise<T> {
   const controller = new AbortController();
   const timer = setTimeout(
     () => controller.abort(new AppError('request.timeout', { message: `The call took longer than its ${timeoutMs} ms.` })),
     timeoutMs,
   );
+  const cancel = (): void => controller.abort(new AppError('request.cancelled'));
   const onClose = (): void => {
-    if (!response.writableFinished) controller.abort(new AppError('request.cancelled'));
+    if (!response.writableFinished) cancel();
   };
   response.once('close', onClose);
   try {
-    return await work(controller.signal);
+    return await work(controller.signal, cancel);
   } finally {
     clearTimeout(timer);
     response.off('close', onClose);

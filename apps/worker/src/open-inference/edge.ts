@@ -1,9 +1,11 @@
 import type { InternalTokenVerifier } from '@weir/access';
 import { AppError } from '@weir/kernel';
 import {
+  CALL_ID_HEADER,
   MODEL_NAME_HEADER,
   PRIORITY_HEADER,
   priorityOf,
+  sumOfUsage,
   TIMEOUT_HEADER,
   unpacked,
   USAGE_HEADER,
@@ -19,6 +21,7 @@ import { inSpan, type Logger } from '@weir/platform/telemetry';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { VersionStatistics } from '../statistics/version-statistics.ts';
+import { CallsInProgress } from './calls-in-progress.ts';
 import { timeoutMsOf, withDeadline } from './deadline.ts';
 import { answerError } from './error-answer.ts';
 import { assertOperator, guard, guardedOf } from './guard.ts';
@@ -42,6 +45,8 @@ export interface EdgeCall {
   readonly priority: Priority;
   /** Aborted when the time is up or the caller has gone. */
   readonly signal: AbortSignal;
+  /** Notes that a part of the call has begun to run: it is metered, also when the call is interrupted. */
+  readonly started: (usage: InferenceUsage) => void;
 }
 
 export interface EdgeAnswer {
@@ -113,6 +118,7 @@ export function openInferenceEdge(options: EdgeOptions): Edge {
     routerOptions: { maxParamLength: 200 },
   });
   const hangUp = hangUpWhenAnswered(app);
+  const calls = new CallsInProgress();
   app.removeAllContentTypeParsers();
   app.addContentTypeParser([...CONTENT_TYPES], { parseAs: 'buffer' }, (_, body, done) => done(null, body));
   app.setErrorHandler((error, _, reply) => answerError(reply, error, logger));
@@ -135,8 +141,12 @@ export function openInferenceEdge(options: EdgeOptions): Edge {
         const { version, statistics } = find(request);
         return { model_stats: [statisticsOf(request.params.model, version, statistics)] };
       });
-      scope.post(`${path}/infer`, (request: ModelRequest, reply) => answer(options, request, reply));
+      scope.post(`${path}/infer`, (request: ModelRequest, reply) => answer(options, calls, request, reply));
     }
+    scope.post('/v2/calls/:call/cancel', async (request: FastifyRequest<{ Params: { readonly call: string } }>, reply) => {
+      calls.cancel(guardedOf(request).token.principal.tenantId, request.params.call);
+      return reply.status(200).send({});
+    });
     scope.post('/v2/repository/index', async (request) => {
       assertOperator(request);
       return versions.all().map(({ modelId, version, unavailable }) => ({
@@ -174,17 +184,23 @@ function jsonOf(body: Buffer): unknown {
   }
 }
 
-function answer(options: EdgeOptions, request: ModelRequest, reply: FastifyReply): Promise<FastifyReply> {
+function answer(options: EdgeOptions, calls: CallsInProgress, request: ModelRequest, reply: FastifyReply): Promise<FastifyReply> {
   const { traceparent } = request.headers;
   return inSpan('infer', { traceparent: typeof traceparent === 'string' ? traceparent : undefined }, () =>
-    answerCall(options, request, reply),
+    answerCall(options, calls, request, reply),
   );
 }
 
-async function answerCall(options: EdgeOptions, request: ModelRequest, reply: FastifyReply): Promise<FastifyReply> {
+async function answerCall(
+  options: EdgeOptions,
+  calls: CallsInProgress,
+  request: ModelRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
   const { params, headers, body } = request;
   const startedAtMs = performance.now() - reply.elapsedTime;
   const version = options.versions.get(params.model, params.version);
+  const started: InferenceUsage[] = [];
   let isOk = false;
   try {
     const timeoutMs = timeoutMsOf(headers[TIMEOUT_HEADER], options.defaultTimeoutMs, options.longestTimeoutMs);
@@ -194,12 +210,26 @@ async function answerCall(options: EdgeOptions, request: ModelRequest, reply: Fa
     const { tenantId } = guardedOf(request).token.principal;
     const publicName = headers[MODEL_NAME_HEADER];
     const modelName = typeof publicName === 'string' ? publicName : params.model;
-    const { message, usage } = await withDeadline(reply.raw, timeoutMs, (signal) =>
-      version.infer({ body: plain, headers, modelName, tenantId, priority, signal }),
-    );
+    const callId = headers[CALL_ID_HEADER];
+    const { message, usage } = await withDeadline(reply.raw, timeoutMs, async (signal, cancel) => {
+      const ended = calls.track(tenantId, typeof callId === 'string' ? callId : undefined, cancel);
+      try {
+        return await version.infer({ body: plain, headers, modelName, tenantId, priority, signal, started: (part) => started.push(part) });
+      } finally {
+        ended();
+      }
+    });
     isOk = true;
     return reply.headers({ ...message.headers, [USAGE_HEADER]: usageHeader(usage) }).send(message.body);
+  } catch (error) {
+    if (isInterruption(error) && started.length > 0) void reply.header(USAGE_HEADER, usageHeader(sumOfUsage(started)));
+    throw error;
   } finally {
     version.statistics.answered((performance.now() - startedAtMs) / 1000, isOk);
   }
+}
+
+/** Did the call end because its caller did not wait any longer? */
+function isInterruption(error: unknown): boolean {
+  return error instanceof AppError && (error.code === 'request.timeout' || error.code === 'request.cancelled');
 }

@@ -111,7 +111,11 @@ export class RemoteVersion implements EdgeVersion {
     const parent = currentSpanParent();
     const queuedAtMs = performance.now();
     try {
-      const { result, times } = await this.#queue.run(call.priority, rows, call.signal, send);
+      const { result, times } = await this.#queue.run(call.priority, rows, call.signal, () => {
+        // Tokens that the other server counts are known with its answer only.
+        call.started({ inputs: rows, 'input-tokens': 0 });
+        return send();
+      });
       if (parent !== undefined) {
         recordSpan('queue', parent, queuedAtMs, times.startedAtMs, {});
         recordSpan('execute', parent, times.startedAtMs, times.endedAtMs, { rows });

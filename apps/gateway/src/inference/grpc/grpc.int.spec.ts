@@ -12,13 +12,13 @@ const Client = makeGenericClientConstructor(inferenceServiceDefinition(), 'GRPCI
 
 let world: OpenInferenceWorld;
 let key: string;
-let operatorKey: string;
+let operatorToken: string;
 let client: InstanceType<typeof Client>;
 
 beforeAll(async () => {
   world = await OpenInferenceWorld.start();
   key = await world.aKey('acme');
-  operatorKey = await world.aKey('platform', ['infer', 'models.read', 'operator']);
+  operatorToken = await world.anOperator();
   client = new Client(world.grpcAddress, credentials.createInsecure());
 });
 afterAll(async () => {
@@ -292,18 +292,18 @@ describe('the other methods', () => {
       ['RepositoryModelLoad', 'load'],
       ['RepositoryModelUnload', 'unload'],
     ] as const) {
-      expect((await call(method, { model_name: 'digits' }, { as: operatorKey })).answer).toEqual({});
+      expect((await call(method, { model_name: 'digits' }, { as: operatorToken })).answer).toEqual({});
       expect(world.worker.last.path).toBe(`/v2/repository/models/model-1/${what}`);
       expect(await refusalOf(method, { model_name: 'digits' })).toEqual({ status: 'PERMISSION_DENIED', code: 'access.forbidden' });
       expect(
-        await refusalOf(method, { model_name: 'digits', parameters: { config: { string_param: '{}' } } }, { as: operatorKey }),
+        await refusalOf(method, { model_name: 'digits', parameters: { config: { string_param: '{}' } } }, { as: operatorToken }),
       ).toEqual({
         status: 'INVALID_ARGUMENT',
         code: 'request.invalid',
       });
     }
     for (const message of [{ name: 'digits' }, {}]) {
-      expect((await call('ModelStatistics', message, { as: operatorKey })).answer).toMatchObject({
+      expect((await call('ModelStatistics', message, { as: operatorToken })).answer).toMatchObject({
         model_stats: [{ name: 'digits', version: '1', inference_count: '3', inference_stats: { success: { count: '3', ns: '9' } } }],
       });
       expect(await refusalOf('ModelStatistics', message)).toMatchObject({ status: 'PERMISSION_DENIED' });

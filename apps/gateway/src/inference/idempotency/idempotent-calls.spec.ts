@@ -44,7 +44,7 @@ const quickRun = async (): Promise<KeptAnswer> => {
 beforeEach(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'weir-answers-'));
   clock = new TestClock();
-  answers = await KeptAnswers.open({ directory, maxBytes: 16_777_216 }, clock, silent);
+  answers = await KeptAnswers.open({ directory, maxBytes: 16_777_216, maxKeys: 8 }, clock, silent);
   calls = new IdempotentCalls(answers);
   runs = 0;
 });
@@ -81,8 +81,36 @@ describe('a call with an idempotency key', () => {
     finish(anAnswer('x'.repeat(5_000_000)));
     await Promise.all(all);
     expect(runs).toBe(1);
-    await calls.once(aCall(), quickRun);
-    expect(runs).toBe(2);
+  });
+
+  test('whose answer is too large to store is not executed again: a repeat is refused with its receipt, also by the next process', async () => {
+    await calls.once(aCall(), async () => anAnswer('x'.repeat(5_000_000), { receiptId: 'receipt-7' }));
+    const refusal = expect.objectContaining({
+      code: 'idempotency.answer_not_stored',
+      kind: 'conflict',
+      field: 'input.idempotencyKey',
+      message: expect.stringContaining('receipt-7') as unknown,
+    }) as unknown;
+    await expect(calls.once(aCall(), quickRun)).rejects.toEqual(refusal);
+    await answers.close();
+    answers = await KeptAnswers.open({ directory, maxBytes: 16_777_216, maxKeys: 8 }, clock, silent);
+    calls = new IdempotentCalls(answers);
+    await expect(calls.once(aCall(), quickRun)).rejects.toEqual(refusal);
+    await expect(calls.once(aCall({ identity: another }), quickRun)).rejects.toMatchObject({ code: 'idempotency.key_reused' });
+    expect(runs).toBe(0);
+    clock.advance(KEY_LIFE_MS);
+    await expect(calls.once(aCall(), quickRun)).resolves.toMatchObject({ isRepeated: false });
+  });
+
+  test('with a new key is refused, and does not run, when its tenant has used its share of keys; for another tenant it runs', async () => {
+    for (const key of ['a', 'b']) await calls.once(aCall({ identity: anIdentity(key) }), quickRun);
+    await expect(calls.once(aCall({ identity: anIdentity('c') }), quickRun)).rejects.toMatchObject({ code: 'idempotency.too_many_keys' });
+    await expect(calls.once(aCall({ identity: anIdentity('a') }), quickRun)).resolves.toMatchObject({ isRepeated: true });
+    await calls.once(aCall({ identity: anIdentity('d'), tenantId: 'globex' }), quickRun);
+    expect(runs).toBe(3);
+    clock.advance(KEY_LIFE_MS);
+    await calls.once(aCall({ identity: anIdentity('c') }), quickRun);
+    expect(runs).toBe(4);
   });
 
   test('that failed is forgotten: of those who waited one runs it, the others get its answer', async () => {

@@ -25,8 +25,9 @@ interface UnderWay {
 const UNDER_WAY_RETRY_MS = 1_000;
 
 /**
- * Answers calls with a key once: the same call again gets the same answer, while the first is under way when that is
- * done, later from what is kept. A call that failed is forgotten; the next one with its key is the first again.
+ * Executes calls with a key once: a repeat gets the answer of the first, after waiting for it while it is in progress, later
+ * from the store; where the answer is not stored the repeat is refused. A call that failed is forgotten: the next one with its
+ * key is the first again.
  */
 @Injectable()
 export class IdempotentCalls {
@@ -41,6 +42,8 @@ export class IdempotentCalls {
    * @param run answers the call, when it is the first
    * @throws idempotency.key_reused the key stands for another call
    * @throws idempotency.under_way  the first call was not done in the time that this one has
+   * @throws idempotency.answer_not_stored the call was executed, and its answer is not stored
+   * @throws idempotency.too_many_keys the tenant has as many keys in use as it may
    * @throws request.cancelled      the caller went away while it waited for the first
    * @throws AppError               what `run` throws
    */
@@ -52,22 +55,30 @@ export class IdempotentCalls {
       const answer = await inTime(first.done, deadlineMs - performance.now(), call.caller);
       if (answer !== null) return { answer, isRepeated: true };
     }
-    const kept = this.#answers.callOf(keyDigest);
-    if (kept !== null && kept !== callDigest) throw reused(call);
+    const used = this.#answers.usedKeys.find(keyDigest);
+    if (used === undefined) this.#answers.usedKeys.assertRoom(call.tenantId);
+    else if (used.callDigest !== callDigest) throw reused(call);
     return this.#first(call, run);
   }
 
   /** Before anything is waited for, so that the next one finds this one under way. */
   async #first(
-    { identity, tenantId }: IdempotentCall,
+    { identity, tenantId, field }: IdempotentCall,
     run: () => Promise<KeptAnswer>,
   ): Promise<{ readonly answer: KeptAnswer; readonly isRepeated: boolean }> {
     const { promise: done, resolve } = Promise.withResolvers<KeptAnswer | null>();
     this.#underWay.set(identity.keyDigest, { callDigest: identity.callDigest, done });
     let answer: KeptAnswer | null = null;
     try {
-      answer = await this.#answers.find(identity.keyDigest);
-      if (answer !== null) return { answer, isRepeated: true };
+      const used = this.#answers.usedKeys.find(identity.keyDigest);
+      if (used !== undefined) {
+        answer = await this.#answers.find(identity.keyDigest);
+        if (answer !== null) return { answer, isRepeated: true };
+        throw new AppError('idempotency.answer_not_stored', {
+          field,
+          message: `The call with this idempotency key was answered and billed once; its answer is not stored. Its receipt is ${used.receiptId}.`,
+        });
+      }
       answer = await run();
       await this.#answers.keep(identity, tenantId, answer);
       return { answer, isRepeated: false };

@@ -4,7 +4,7 @@ import { anAnswer, anIdentity, silent } from './kept-answers.fixture.ts';
 import { KeptAnswers } from './kept-answers.ts';
 
 const [directory = '', name = ''] = process.argv.slice(2);
-const answers = await KeptAnswers.open({ directory, maxBytes: 4_194_304 }, systemClock, silent);
+const answers = await KeptAnswers.open({ directory, maxBytes: 4_194_304, maxKeys: 100_000 }, systemClock, silent);
 let next = 0;
 const keep = async (): Promise<void> => {
   for (;;) {

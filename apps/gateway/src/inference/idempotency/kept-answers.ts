@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { decodeChunk, lineBytes, segmentName, segmentSequence, type SpoolRecord } from '../../spool/segment.ts';
 import { SpoolWriter, type WrittenGroup } from '../../spool/spool-writer.ts';
 import { KEY_LIFE_MS, type CallIdentity } from './idempotency-key.ts';
+import { UsedKeys } from './used-keys.ts';
 
 /** An answer as it was given, and what was recorded of it. */
 export interface KeptAnswer {
@@ -25,12 +26,11 @@ export interface KeptAnswersOptions {
   readonly directory: string;
   /** Bytes on the disk; when they are used up, the oldest answers go. */
   readonly maxBytes: number;
-  readonly maxAnswers?: number;
+  /** Keys in use within 24 hours; see `UsedKeys`. */
+  readonly maxKeys: number;
 }
 
-/** Answers in the index: some 300 bytes of memory each. */
-const MAX_ANSWERS = 100_000;
-/** A larger answer is not kept: its call runs again when it is repeated, under the same receipt. */
+/** A larger answer is not stored: a repeat of its call is refused. */
 const MAX_ANSWER_BYTES = 4 * 1_048_576;
 const MAX_PENDING_BYTES = 16 * 1_048_576;
 /** A tenant may fill this part of the room, so that none drives out what others may need again. */
@@ -45,7 +45,8 @@ const headSchema = z.object({
   callDigest: z.string(),
   keptAtMs: z.number(),
   headers: z.record(z.string(), z.string()),
-  encoding: z.enum(['utf8', 'base64']),
+  /** `none`: the call was executed, and its answer is not stored. */
+  encoding: z.enum(['utf8', 'base64', 'none']),
   model: z.string(),
   version: z.string(),
   receiptId: z.string(),
@@ -57,20 +58,14 @@ type Head = z.infer<typeof headSchema>;
 /** Stands between the head and the body: JSON writes tabs in texts otherwise. */
 const SEPARATOR = '\t';
 const NEW_LINE = '\n';
+const NOTHING = Buffer.alloc(0);
 
 interface Entry {
-  readonly callDigest: string;
   readonly tenantId: string;
   readonly expiresAtMs: number;
   readonly sequence: number;
   readonly offset: number;
   readonly bytes: number;
-}
-
-/** What a tenant has in the room. */
-interface Holding {
-  answers: number;
-  bytes: number;
 }
 
 interface Segment {
@@ -82,8 +77,9 @@ interface Segment {
 
 /**
  * Answers of calls with an idempotency key, on the disk for 24 hours and a little: until the file that they are in is
- * deleted. An answer is with the operating system before it is sent, so it outlives the death of the process; a power cut
- * may lose it, and its call then runs again under the same receipt.
+ * deleted. An answer is written (not fsynced) before it is sent, so it outlives the death of the process; a power cut
+ * may lose it, and its call then runs again under the same receipt. That a key was used is remembered in memory too, so
+ * nothing that a caller does (a large answer, many answers) makes its call run again under the same receipt.
  */
 export class KeptAnswers {
   readonly #options: KeptAnswersOptions;
@@ -93,9 +89,11 @@ export class KeptAnswers {
   readonly #entries = new Map<string, Entry>();
   /** In order of age. */
   readonly #segments = new Map<number, Segment>();
-  readonly #holdings = new Map<string, Holding>();
+  /** Bytes of stored answers by tenant. */
+  readonly #bytesOf = new Map<string, number>();
   readonly #pending = new Map<SpoolRecord, Head>();
-  readonly #maxAnswers: number;
+  /** Keys whose call was executed, with or without a stored answer. */
+  readonly usedKeys: UsedKeys;
   #totalBytes = 0;
   #segmentBegunAtMs: number;
 
@@ -103,7 +101,7 @@ export class KeptAnswers {
     this.#options = options;
     this.#clock = clock;
     this.#logger = logger;
-    this.#maxAnswers = options.maxAnswers ?? MAX_ANSWERS;
+    this.usedKeys = new UsedKeys(clock, options.maxKeys);
     this.#segmentBegunAtMs = clock.now();
     this.#writer = new SpoolWriter({
       directory: options.directory,
@@ -134,11 +132,6 @@ export class KeptAnswers {
     return this.#totalBytes;
   }
 
-  /** Digest of the call whose answer is kept under the key; null when there is none. */
-  callOf(keyDigest: string): string | null {
-    return this.#live(keyDigest)?.callDigest ?? null;
-  }
-
   /** The answer that is kept under the key; null when there is none, or the disk has lost it. */
   async find(keyDigest: string): Promise<KeptAnswer | null> {
     const entry = this.#live(keyDigest);
@@ -147,41 +140,40 @@ export class KeptAnswers {
       const [record] = decodeChunk(await this.#read(entry)).records;
       const line = record === undefined ? null : lineOf(record);
       if (line !== null) return answerOf(line.head, line.body);
-      this.#logger.error({ segment: segmentName(entry.sequence) }, 'a kept answer is damaged; its call runs again when it is repeated');
+      this.#logger.error({ segment: segmentName(entry.sequence) }, 'a stored answer is damaged; a repeat of its call is refused');
     } catch (error) {
       this.#logger.error(
         { err: error, segment: segmentName(entry.sequence) },
-        'a kept answer cannot be read; its call runs again when it is repeated',
+        'a stored answer cannot be read; a repeat of its call is refused',
       );
     }
     return null;
   }
 
-  /** Keeps an answer where there is room for it. Never fails: a call whose answer is not kept runs again when it is repeated. */
+  /**
+   * Remembers that a key was used, and stores its answer where there is room for it. Never fails: a repeat of a call whose
+   * answer is not stored is refused.
+   */
   async keep(identity: CallIdentity, tenantId: string, answer: KeptAnswer): Promise<void> {
     const { message, ...rest } = answer;
+    const usedAtMs = this.#clock.now();
+    this.usedKeys.add(identity.keyDigest, { callDigest: identity.callDigest, receiptId: answer.receiptId, tenantId, usedAtMs });
     // Text with line breaks would not be one line.
     const encoding = isUtf8(message.body) && !message.body.includes(NEW_LINE) ? 'utf8' : 'base64';
     const head: Head = {
       ...identity,
       ...rest,
       quantities: [...rest.quantities],
-      keptAtMs: this.#clock.now(),
+      keptAtMs: usedAtMs,
       headers: message.headers,
       encoding,
     };
-    const record: SpoolRecord = { key: tenantId, value: JSON.stringify(head) + SEPARATOR + message.body.toString(encoding) };
-    const bytes = lineBytes(record);
-    if (bytes > MAX_ANSWER_BYTES || !this.#isWithinShare(tenantId, bytes)) return;
-    try {
-      await this.#makeRoom(bytes);
-      this.#pending.set(record, head);
-      await this.#writer.append(record);
-    } catch (error) {
-      this.#logger.warn({ err: error }, 'an answer could not be kept; its call runs again when it is repeated');
-    } finally {
-      this.#pending.delete(record);
-    }
+    const record = recordOf(tenantId, head, message.body);
+    if (this.#hasRoomFor(tenantId, record)) return this.#store(head, record);
+    const withoutAnswer: Head = { ...head, headers: {}, encoding: 'none' };
+    const mark = recordOf(tenantId, withoutAnswer, NOTHING);
+    // So that the next process knows too that the key was used.
+    if (this.#hasRoomFor(tenantId, mark)) await this.#store(withoutAnswer, mark);
   }
 
   /** Deletes what has expired; called each minute. */
@@ -192,10 +184,23 @@ export class KeptAnswers {
       this.#segmentBegunAtMs = now;
     }
     for (const [sequence, segment] of this.#segments) if (segment.expiresAtMs <= now) await this.#drop(sequence, segment);
+    this.usedKeys.sweep();
   }
 
   async close(): Promise<void> {
     await this.#writer.close();
+  }
+
+  async #store(head: Head, record: SpoolRecord): Promise<void> {
+    try {
+      await this.#makeRoom(lineBytes(record));
+      this.#pending.set(record, head);
+      await this.#writer.append(record);
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'an answer could not be stored; a repeat of its call is refused');
+    } finally {
+      this.#pending.delete(record);
+    }
   }
 
   #live(keyDigest: string): Entry | undefined {
@@ -217,12 +222,15 @@ export class KeptAnswers {
     const content = await readFile(path.join(this.#options.directory, segmentName(sequence)));
     const { records, offsets, damagedLines } = decodeChunk(content);
     if (damagedLines > 0)
-      this.#logger.warn({ damagedLines, segment: segmentName(sequence) }, 'kept answers are damaged; their calls run again');
+      this.#logger.warn({ damagedLines, segment: segmentName(sequence) }, 'stored answers are damaged; their calls run again when they are repeated');
     this.#segments.set(sequence, { bytes: content.length, expiresAtMs: 0, keyDigests: [] });
     this.#totalBytes += content.length;
     for (const [index, record] of records.entries()) {
       const head = lineOf(record)?.head;
-      if (head !== undefined) this.#add(record.key, head, { sequence, offset: offsets[index] ?? 0, bytes: lineBytes(record) });
+      if (head === undefined) continue;
+      const { keyDigest, callDigest, receiptId, keptAtMs } = head;
+      this.usedKeys.add(keyDigest, { callDigest, receiptId, tenantId: record.key, usedAtMs: keptAtMs });
+      this.#add(record.key, head, { sequence, offset: offsets[index] ?? 0, bytes: lineBytes(record) });
     }
   }
 
@@ -240,41 +248,40 @@ export class KeptAnswers {
     }
   }
 
-  #add(tenantId: string, { keyDigest, callDigest, keptAtMs }: Head, place: Pick<Entry, 'sequence' | 'offset' | 'bytes'>): void {
+  #add(tenantId: string, { keyDigest, keptAtMs, encoding }: Head, place: Pick<Entry, 'sequence' | 'offset' | 'bytes'>): void {
     const segment = this.#segments.get(place.sequence);
     if (segment === undefined) return;
     this.#remove(keyDigest);
     const expiresAtMs = keptAtMs + KEY_LIFE_MS;
     segment.expiresAtMs = Math.max(segment.expiresAtMs, expiresAtMs);
+    if (encoding === 'none') return;
     segment.keyDigests.push(keyDigest);
-    this.#entries.set(keyDigest, { callDigest, tenantId, expiresAtMs, ...place });
-    this.#hold(tenantId, 1, place.bytes);
+    this.#entries.set(keyDigest, { tenantId, expiresAtMs, ...place });
+    this.#hold(tenantId, place.bytes);
   }
 
   #remove(keyDigest: string): void {
     const entry = this.#entries.get(keyDigest);
     if (entry === undefined) return;
     this.#entries.delete(keyDigest);
-    this.#hold(entry.tenantId, -1, -entry.bytes);
+    this.#hold(entry.tenantId, -entry.bytes);
   }
 
-  #hold(tenantId: string, answers: number, bytes: number): void {
-    const held = this.#holdings.get(tenantId) ?? { answers: 0, bytes: 0 };
-    held.answers += answers;
-    held.bytes += bytes;
-    if (held.answers > 0) this.#holdings.set(tenantId, held);
-    else this.#holdings.delete(tenantId);
+  #hold(tenantId: string, bytes: number): void {
+    const held = (this.#bytesOf.get(tenantId) ?? 0) + bytes;
+    if (held > 0) this.#bytesOf.set(tenantId, held);
+    else this.#bytesOf.delete(tenantId);
   }
 
-  #isWithinShare(tenantId: string, bytes: number): boolean {
-    const held = this.#holdings.get(tenantId) ?? { answers: 0, bytes: 0 };
-    return held.bytes + bytes <= this.#options.maxBytes * SHARE_OF_A_TENANT && held.answers + 1 <= this.#maxAnswers * SHARE_OF_A_TENANT;
+  #hasRoomFor(tenantId: string, record: SpoolRecord): boolean {
+    const bytes = lineBytes(record);
+    return bytes <= MAX_ANSWER_BYTES && (this.#bytesOf.get(tenantId) ?? 0) + bytes <= this.#options.maxBytes * SHARE_OF_A_TENANT;
   }
 
   /** Deletes the oldest files until `bytes` more fit; never the one that is being written. */
   async #makeRoom(bytes: number): Promise<void> {
     for (const [sequence, segment] of this.#segments) {
-      const isFull = this.#totalBytes + bytes > this.#options.maxBytes || this.#entries.size >= this.#maxAnswers;
+      const isFull = this.#totalBytes + bytes > this.#options.maxBytes;
       if (!isFull || sequence >= this.#writer.end.sequence) return;
       await this.#drop(sequence, segment);
     }
@@ -287,6 +294,10 @@ export class KeptAnswers {
     for (const keyDigest of segment.keyDigests) if (this.#entries.get(keyDigest)?.sequence === sequence) this.#remove(keyDigest);
     await rm(path.join(this.#options.directory, segmentName(sequence)), { force: true });
   }
+}
+
+function recordOf(tenantId: string, head: Head, body: Buffer): SpoolRecord {
+  return { key: tenantId, value: JSON.stringify(head) + SEPARATOR + (head.encoding === 'none' ? '' : body.toString(head.encoding)) };
 }
 
 /** What a record holds; null when this process does not understand it. */
@@ -304,6 +315,7 @@ function parsed(text: string): unknown {
   }
 }
 
-function answerOf({ headers, encoding, model, version, receiptId, quantities, cost }: Head, body: string): KeptAnswer {
+function answerOf({ headers, encoding, model, version, receiptId, quantities, cost }: Head, body: string): KeptAnswer | null {
+  if (encoding === 'none') return null;
   return { message: { headers, body: Buffer.from(body, encoding) }, model, version, receiptId, quantities, cost };
 }

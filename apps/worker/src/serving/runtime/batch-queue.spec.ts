@@ -11,6 +11,7 @@ const anItem = (over: Partial<WaitingItem> = {}): WaitingItem => ({
   key: 'same',
   priority: 'interactive',
   enqueuedAtMs: 0,
+  started: () => undefined,
   resolve: () => undefined,
   reject: () => undefined,
   ...over,

@@ -69,6 +69,8 @@ export interface NetworkItem extends ProbeItem {
   readonly isAdmitted: boolean;
   readonly priority: Priority;
   readonly signal: AbortSignal;
+  /** Called when its run begins; once, also when it runs again by itself after a shared run was refused. */
+  readonly onStarted?: () => void;
 }
 
 const MIN_RETRY_AFTER_MS = 1_000;
@@ -199,6 +201,7 @@ export class Network implements Runnable {
         this.#queue.remove(waiting);
         reject(this.#givenUp(signal.reason));
       };
+      let hasStarted = false;
       const waiting: WaitingItem = {
         feeds,
         outputs,
@@ -208,6 +211,10 @@ export class Network implements Runnable {
         key: this.#isBatched ? this.#keyOf(item) : null,
         priority,
         enqueuedAtMs: performance.now(),
+        started: () => {
+          if (!hasStarted) item.onStarted?.();
+          hasStarted = true;
+        },
         resolve: (result) => {
           signal.removeEventListener('abort', giveUp);
           resolve(result);
@@ -277,7 +284,10 @@ export class Network implements Runnable {
   async #run(thread: NetworkThread, items: readonly WaitingItem[]): Promise<number> {
     const { observer, padding } = this.#options;
     const startedAtMs = performance.now();
-    for (const item of items) observer.waited((startedAtMs - item.enqueuedAtMs) / 1000);
+    for (const item of items) {
+      observer.waited((startedAtMs - item.enqueuedAtMs) / 1000);
+      item.started();
+    }
     const rows = items.reduce((sum, item) => sum + item.rows, 0);
     const units = this.#unitsOfBatch(items);
     this.#unitsUnderWay += units;

@@ -16,6 +16,8 @@ export interface WaitingItem {
   key: string | null;
   readonly priority: Priority;
   readonly enqueuedAtMs: number;
+  /** Its run begins. */
+  started(): void;
   resolve(result: ItemResult): void;
   reject(error: unknown): void;
 }

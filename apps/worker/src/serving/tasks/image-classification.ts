@@ -6,7 +6,7 @@ import { prepareImage } from './images/prepared-image.ts';
 import { numbersOf, runPrepared } from './prepared-run.ts';
 import { signatureOfRole } from './signature.ts';
 import { defineTask } from './task-definition.ts';
-import type { TaskAnswer, TaskCall } from './task.ts';
+import { ONE_INPUT, type TaskAnswer, type TaskCall } from './task.ts';
 
 /** Pictures in, labels with scores out. */
 export const imageClassification = defineTask({
@@ -31,7 +31,7 @@ async function classifyImages(
   const keep = topLabels(call.request.parameters);
   const scores = await forEachPicture(call, picturesAtOnce(preparation), async (file, turns) => {
     const picture = await prepareImage(file, preparation, call, turns);
-    const item = { network: MODEL, feeds: [imageFeed(input, picture)], outputs: [output], rows: 1 };
+    const item = { network: MODEL, feeds: [imageFeed(input, picture)], outputs: [output], rows: 1, usage: ONE_INPUT };
     const [logits] = await runPrepared(call, item);
     return scoresOf(numbersOf(logits, [1, null]), modelPackage.isMultiLabel);
   });

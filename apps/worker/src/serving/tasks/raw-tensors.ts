@@ -29,12 +29,13 @@ export async function runTensors(call: TaskCall): Promise<TaskAnswer> {
   const given = request.inputs.map((input, index) => toOnnx(decodeTensor(input, `inputs[${index}]`)));
   const feeds = [...given, ...stateFeeds(absent, sequence, rows)];
   const outputs = [...new Set([...wanted, ...(sequence === null ? [] : states.map(({ output }) => output))])];
+  const usage = { inputs: Math.max(1, rows), 'input-tokens': 0 };
   try {
-    const results = await call.run({ network: MODEL, feeds, outputs, rows });
+    const results = await call.run({ network: MODEL, feeds, outputs, rows, usage });
     keepStates(states, sequence, results);
     return {
       outputs: results.filter(({ name }) => wanted.includes(name)).map(fromOnnx),
-      usage: { inputs: Math.max(1, rows), 'input-tokens': 0 },
+      usage,
     };
   } catch (error) {
     if (error instanceof RunRefusedError)

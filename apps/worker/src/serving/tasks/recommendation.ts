@@ -8,7 +8,7 @@ import { itemField, textsOf, wholeNumberParameter } from './processed-input.ts';
 import { bestFirst } from './ranking.ts';
 import { describeTensor, signatureOfRole, type Signature, type SignatureTensor } from './signature.ts';
 import { defineTask } from './task-definition.ts';
-import type { TaskAnswer, TaskCall } from './task.ts';
+import { ONE_INPUT, type TaskAnswer, type TaskCall } from './task.ts';
 
 const DEFAULT_TOP_ITEMS = 10;
 const MAX_TOP_ITEMS = 1_000;
@@ -81,7 +81,8 @@ async function rankedItems(
     input.datatype === 'INT64'
       ? ({ name: input.name, type: 'int64', dims, data: BigInt64Array.of(BigInt(position)) } as const)
       : ({ name: input.name, type: 'int32', dims, data: Int32Array.of(position) } as const);
-  const [output] = await runPrepared(call, { network: MODEL, feeds: [feed], outputs: [scoresOutput(signature).name], rows: 1 });
+  const item = { network: MODEL, feeds: [feed], outputs: [scoresOutput(signature).name], rows: 1, usage: ONE_INPUT };
+  const [output] = await runPrepared(call, item);
   const { data: scores } = numbersOf(output, [1, items.length]);
   const known = seen.get(user);
   return bestFirst(scores, keep, (index) => known?.has(index) === true).map((index) => ({

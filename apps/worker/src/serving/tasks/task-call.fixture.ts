@@ -1,7 +1,8 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { PackageFile, Task } from '@weir/contracts';
-import type { InferenceRequest, Parameters, RequestTensor, Tensor, TensorData } from '@weir/open-inference';
+import { sumOfUsage, type InferenceRequest, type Parameters, type RequestTensor, type Tensor, type TensorData } from '@weir/open-inference';
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import type { PaddingRule } from '../model-package/network.ts';
 import { readModelPackage } from '../model-package/model-package.ts';
@@ -73,13 +74,31 @@ export async function openPackage(directory: string, task: Task, { padTo = 0 }: 
     version,
     runs,
     call,
-    infer: (inputs, { outputs = [], parameters = {}, ...options } = {}) =>
-      infer(call({ inputs, outputs: outputs.map((name) => ({ name })), parameters }, options)),
+    infer: async (inputs, { outputs = [], parameters = {}, ...options } = {}) => {
+      const items: RunItem[] = [];
+      const spied = call({ inputs, outputs: outputs.map((name) => ({ name })), parameters }, options);
+      const answer = await infer({
+        ...spied,
+        run: (item) => {
+          items.push(item);
+          return run(item);
+        },
+      });
+      assertUsageOfItems(items, answer);
+      return answer;
+    },
     close: async () => {
       await version.prepared?.close();
       for (const session of sessions.values()) await session.release();
     },
   };
+}
+
+/** What an interrupted call is metered for is what its items say: those of all items must make the usage of the answer. */
+function assertUsageOfItems(items: readonly RunItem[], { usage }: TaskAnswer): void {
+  const ofItems = sumOfUsage(items.flatMap((item) => item.usage ?? []));
+  if (items.length > 0 && !isDeepStrictEqual(ofItems, usage))
+    throw new Error(`the items of the call count ${JSON.stringify(ofItems)}, its answer ${JSON.stringify(usage)}`);
 }
 
 /** One processed input of strings, as the JSON of a request has it. */

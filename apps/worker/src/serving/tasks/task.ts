@@ -23,7 +23,15 @@ export interface RunItem {
   readonly rows: number;
   /** Elements of each row along the axis that is padded (tokens); absent where the network pads nothing. */
   readonly length?: number;
+  /**
+   * What the call is metered for because of this item, from the moment that its run begins; absent where another item of the call
+   * stands for it. Those of all items make the usage of the answer.
+   */
+  readonly usage?: InferenceUsage;
 }
+
+/** The usage of an item that is one input and has no tokens. */
+export const ONE_INPUT: InferenceUsage = { inputs: 1, 'input-tokens': 0 };
 
 /** A version as tasks see it: what its package says, the signature of each of its networks by role, and what its task made of them. */
 export interface TaskVersion {

@@ -1,5 +1,6 @@
 import { AppError, toAppError } from '@weir/kernel';
 import { readModelPackage, type ModelPackage } from '../model-package/model-package.ts';
+import type { InferenceUsage } from '@weir/open-inference';
 import type { PlacedVersion } from '../control-messages.ts';
 import type { LoadedSignature, OnnxTensor } from '../runtime/messages.ts';
 import { Network, type NetworkLimits, type NetworkObserver, type ProbeItem } from '../runtime/network.ts';
@@ -42,6 +43,8 @@ export interface CallProgress {
   readonly signal: AbortSignal;
   /** Its first rows have been let into a queue; it is not refused for the rows that follow. */
   isAdmitted: boolean;
+  /** Notes what of the call has begun to run. */
+  readonly started: (usage: InferenceUsage) => void;
 }
 
 /** A version that is in memory, until the last call that began with it has ended. */
@@ -77,8 +80,11 @@ class InMemory {
     const network = this.#networks.get(item.network);
     if (network === undefined) throw new AppError('model.failed', { cause: new Error(`no network ${item.network}`) });
     const { priority, signal, isAdmitted } = call;
-    const { feeds, outputs, rows, length = 0 } = item;
-    const result = network.submit({ feeds, outputs, rows, length, priority, signal, isAdmitted });
+    const { feeds, outputs, rows, length = 0, usage } = item;
+    const onStarted = (): void => {
+      if (usage !== undefined) call.started(usage);
+    };
+    const result = network.submit({ feeds, outputs, rows, length, priority, signal, isAdmitted, onStarted });
     call.isAdmitted = true;
     return result;
   }

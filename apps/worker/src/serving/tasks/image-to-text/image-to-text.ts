@@ -12,7 +12,7 @@ import { failed, numbersOf, runPrepared } from '../prepared-run.ts';
 import { numberParameter } from '../processed-input.ts';
 import { describeTensor, signatureOfRole, type Signature, type SignatureTensor } from '../signature.ts';
 import { defineTask } from '../task-definition.ts';
-import type { TaskAnswer, TaskCall } from '../task.ts';
+import { ONE_INPUT, type TaskAnswer, type TaskCall } from '../task.ts';
 import type { Turns } from '../turns.ts';
 import { greedyText } from './ctc.ts';
 import { linePicture, ofPixels, type Pixels } from './line-pictures.ts';
@@ -170,7 +170,8 @@ async function detect(
   const data = await numbersOfPixels(pixels, size, size, { ...DETECTOR_NUMBERS, colour }, false, turns);
   const dims = [1, 3, size.heightPixels, size.widthPixels];
   const feed = { name: detector.input, type: 'float32', dims, data } as const;
-  const [output] = await runPrepared(call, { network: DETECTOR, feeds: [feed], outputs: [detector.output], rows: 1 });
+  const item = { network: DETECTOR, feeds: [feed], outputs: [detector.output], rows: 1, usage: ONE_INPUT };
+  const [output] = await runPrepared(call, item);
   const map = numbersOf(output, [1, 1, null, null]);
   const [, , height = 0, width = 0] = map.dims;
   if (!(map.data instanceof Float32Array)) throw failed('its detector gave no map of probabilities');

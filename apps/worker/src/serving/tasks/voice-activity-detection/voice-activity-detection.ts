@@ -11,7 +11,7 @@ import { stateFeeds, statesOf } from '../recurrent-state.ts';
 import { sequenceOf } from '../sequences.ts';
 import { describeTensor, signatureOfRole, type Signature, type SignatureTensor } from '../signature.ts';
 import { defineTask } from '../task-definition.ts';
-import type { SequenceState, TaskAnswer, TaskCall } from '../task.ts';
+import { ONE_INPUT, type SequenceState, type TaskAnswer, type TaskCall } from '../task.ts';
 import { Turns } from '../turns.ts';
 import { resampled } from './resampling.ts';
 import { NOTHING_HEARD, SpeechFinder, type SpeechProgress, type SpeechSegment } from './speech-segments.ts';
@@ -144,6 +144,8 @@ async function hear(
       feeds: [soundFeed(input, data), ...(sampleRateInput === null ? [] : [sampleRateFeed(sampleRateInput, sampleRateHz)]), ...feeds],
       outputs: [output, ...states.map((state) => state.output)],
       rows: 1,
+      // The sound is one input, however many frames it has.
+      ...(frame === 0 ? { usage: ONE_INPUT } : {}),
     });
     const probability = probabilityOf(results[0]);
     probabilities.push(probability);

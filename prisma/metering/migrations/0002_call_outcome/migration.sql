@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "ledger" ADD COLUMN     "outcome" TEXT NOT NULL DEFAULT 'answered';
