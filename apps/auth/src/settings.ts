@@ -6,10 +6,10 @@ export const authSettings = defineSettings({
     schema: settingSchemas.integer(1, 720, 12),
     description: 'hours that a sign-in lasts, 1 to 720',
   },
-  cookieSecure: {
-    env: 'WEIR_COOKIE_SECURE',
-    schema: settingSchemas.boolean(false),
-    description: 'mark the session cookie Secure; set it wherever the gateway is reached over TLS',
+  publicUrl: {
+    env: 'WEIR_PUBLIC_URL',
+    schema: settingSchemas.url().optional(),
+    description: 'address that users see; cookies are marked Secure where it is an https address',
   },
 });
 

@@ -12,7 +12,7 @@ import { SigningKeysService } from '../signing-keys/signing-keys.service.ts';
 import { findTenant, holdTenant } from '../tenants/tenants.store.ts';
 import { isLive, type SessionRecord, type SignedIn, type SignIn } from './session.ts';
 import { findSession, insertSession, markRevoked, takeExpired } from './sessions.store.ts';
-import { SignInThrottle } from './sign-in-throttle.ts';
+import { SignInThrottle, type SignInSource } from './sign-in-throttle.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -51,18 +51,23 @@ export class SessionsService {
   /**
    * Who has this e-mail address and this password. Whether there is such an address cannot be told from the answer or its time.
    *
-   * @param address network address of the caller
-   * @throws auth.too_many_attempts
+   * @throws auth.too_many_attempts  with the time after which this source is admitted
    * @throws auth.sign_in_failed
    * @throws access.tenant_suspended
    */
-  async authenticate(input: SignIn, address: string): Promise<Person> {
-    await this.#throttle.begin(input.email, address);
-    const found = await this.#database.transaction(ACROSS_TENANTS, (tx) => findForSignIn(tx, input.email));
-    const isRight = await this.#passwords.verify(input.password, found?.passwordHash ?? null);
-    if (found === null || !isRight) throw new AppError('auth.sign_in_failed');
-    await this.#throttle.succeeded(input.email, address);
-    return found.person;
+  async authenticate(input: SignIn, source: SignInSource): Promise<Person> {
+    const attempt = await this.#throttle.begin(input.email, source);
+    const person = await this.#personOf(input).catch(async (error: unknown) => {
+      // Where the attempt cannot be taken back either, it stays counted: the caller reads the first error.
+      await this.#throttle.withdrawn(attempt).catch(() => undefined);
+      throw error;
+    });
+    if (person === null) {
+      this.#throttle.failed(attempt);
+      throw new AppError('auth.sign_in_failed');
+    }
+    await this.#throttle.succeeded(attempt);
+    return person;
   }
 
   /**
@@ -129,6 +134,13 @@ export class SessionsService {
       if (!(await markRevoked(tx, tenantId, id, new Date(this.#clock.now())))) return;
       await this.#outbox.publish(tx, sessionRevoked, { id, expiresAt: new Date(expiresAtMs).toISOString() }, { tenant: tenantId });
     });
+  }
+
+  /** Null: no person has this address and this password. */
+  async #personOf(input: SignIn): Promise<Person | null> {
+    const found = await this.#database.transaction(ACROSS_TENANTS, (tx) => findForSignIn(tx, input.email));
+    const isRight = await this.#passwords.verify(input.password, found?.passwordHash ?? null);
+    return found !== null && isRight ? found.person : null;
   }
 
   /** An expired token is refused by its own time, so its row and its revocation are no longer needed. */

@@ -1,0 +1,10 @@
+-- Sign-in attempts, counted by account and source, by account and by network; replaces the table of rate-limiter-flexible.
+-- The key is a digest: no e-mail or network address is stored. Not about a tenant: the account may not exist.
+DROP TABLE "sign_in_attempts";
+CREATE TABLE "sign_in_attempts" (
+    "key" TEXT PRIMARY KEY,
+    "failures" INTEGER NOT NULL,
+    "not_before" TIMESTAMPTZ(3) NOT NULL,
+    "expires_at" TIMESTAMPTZ(3) NOT NULL
+);
+CREATE INDEX "sign_in_attempts_expires_at_idx" ON "sign_in_attempts"("expires_at");
