@@ -38,7 +38,11 @@ export async function signDeviceToken(device: KnownDevice, jwk: JWK, nowMs: numb
 }
 
 /** The device that a token proves, or null: then the caller is treated as a new device. */
-export async function verifyDeviceToken(token: string, keyOf: (kid: string) => JWK | undefined, nowMs: number): Promise<KnownDevice | null> {
+export async function verifyDeviceToken(
+  token: string,
+  keyOf: (kid: string) => JWK | undefined,
+  nowMs: number,
+): Promise<KnownDevice | null> {
   try {
     const { payload } = await jwtVerify(
       token,

@@ -47,7 +47,13 @@ describe('guessing the password of one account from one network', () => {
   it('is delayed twice as long with each failure after the fifth', async () => {
     const { ownerEmail } = await aTenant(auth, operator);
     const network = aNetwork();
-    expect(await guesses(5, () => ownerEmail, () => network)).toEqual([401, 401, 401, 401, 401]);
+    expect(
+      await guesses(
+        5,
+        () => ownerEmail,
+        () => network,
+      ),
+    ).toEqual([401, 401, 401, 401, 401]);
     for (const seconds of [1, 2, 4, 8]) {
       const refused = await signIn(auth, ownerEmail, PASSWORD, network);
       expect(refused.status).toBe(429);
@@ -72,7 +78,11 @@ describe('guessing the password of one account from one network', () => {
     const [victim, other] = [await aTenant(auth, operator), await aTenant(auth, operator)];
     const network = aNetwork();
     const device = deviceCookieOf(await signIn(auth, victim.ownerEmail, PASSWORD, network));
-    await guesses(10, () => victim.ownerEmail, () => network);
+    await guesses(
+      10,
+      () => victim.ownerEmail,
+      () => network,
+    );
     expect((await signIn(auth, victim.ownerEmail, PASSWORD, network)).status).toBe(429);
     expect((await signIn(auth, victim.ownerEmail, PASSWORD, network, device)).status).toBe(200);
     expect((await signIn(auth, victim.ownerEmail, PASSWORD, aNetwork())).status).toBe(200);
@@ -83,7 +93,13 @@ describe('guessing the password of one account from one network', () => {
     const { ownerEmail } = await aTenant(auth, operator);
     const network = aNetwork();
     for (let round = 0; round < 3; round++) {
-      expect(await guesses(4, () => ownerEmail, () => network)).toEqual([401, 401, 401, 401]);
+      expect(
+        await guesses(
+          4,
+          () => ownerEmail,
+          () => network,
+        ),
+      ).toEqual([401, 401, 401, 401]);
       expect((await signIn(auth, ownerEmail, PASSWORD, network)).status).toBe(200);
     }
   });
