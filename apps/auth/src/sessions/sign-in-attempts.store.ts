@@ -40,7 +40,7 @@ export async function saveSource(client: ClientBase, key: string, failures: numb
 }
 
 /** Counts an attempt for the account and for the network, each in a window that begins with its first attempt. */
-export async function countForOthers(client: ClientBase, keys: AttemptKeys, now: Date, windowEnd: Date): Promise<void> {
+export async function countWide(client: ClientBase, keys: AttemptKeys, now: Date, windowEnd: Date): Promise<void> {
   // Always the account first: attempts that share both never deadlock.
   for (const key of [keys.account, keys.network]) {
     await client.query(
@@ -54,7 +54,7 @@ export async function countForOthers(client: ClientBase, keys: AttemptKeys, now:
 }
 
 /** Takes one attempt back from the account and the network; what others failed stays counted. */
-export async function takeBackFromOthers(client: ClientBase, keys: AttemptKeys): Promise<void> {
+export async function takeBackWide(client: ClientBase, keys: AttemptKeys): Promise<void> {
   for (const key of [keys.account, keys.network])
     await client.query('update sign_in_attempts set failures = greatest(failures - 1, 0) where key = $1', [key]);
 }

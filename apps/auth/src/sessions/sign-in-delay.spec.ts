@@ -11,9 +11,9 @@ const history = (changes: Partial<SignInHistory> = {}): SignInHistory => ({
 
 describe('the delay after failures', () => {
   it.each([
-    ['source', 4, 0],
-    ['source', 5, 1_000],
-    ['source', 8, 8_000],
+    ['source', 9, 0],
+    ['source', 10, 1_000],
+    ['source', 13, 8_000],
     ['source', 60, 900_000],
     ['account', 19, 0],
     ['account', 20, 1_000],
@@ -32,7 +32,7 @@ describe('an attempt', () => {
   });
 
   it('that comes before the delay of the own failures is refused, from a known device too, and does not prolong the delay', () => {
-    const early = history({ source: { failures: 7, notBeforeMs: NOW + 1 } });
+    const early = history({ source: { failures: 12, notBeforeMs: NOW + 1 } });
     for (const isKnownDevice of [false, true]) {
       expect(decide(early, isKnownDevice, NOW)).toEqual({ isAdmitted: false, notBeforeMs: NOW + 1 });
       expect(decide(early, isKnownDevice, NOW + 1)).toEqual({ isAdmitted: true, notBeforeMs: NOW + 1 + 8_000 });

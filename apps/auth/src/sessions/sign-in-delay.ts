@@ -8,7 +8,7 @@ export type Scope = keyof typeof GROWTH;
  * `network` is one network (an office, a proxy) over all accounts.
  */
 const GROWTH = {
-  source: { freeFailures: 5, maxDelayMs: 15 * 60_000 },
+  source: { freeFailures: 10, maxDelayMs: 15 * 60_000 },
   account: { freeFailures: 20, maxDelayMs: 5 * 60_000 },
   network: { freeFailures: 100, maxDelayMs: 60_000 },
 } as const;
@@ -36,17 +36,18 @@ export interface SignInDecision {
 }
 
 /**
- * Decides about an attempt at `nowMs`. Failures of others (the account over many networks, the network over many accounts)
- * postpone a source's attempts, but its waiting time starts once and is its own: a stranger can delay a sign-in and never prevent it.
+ * Decides about an attempt at `nowMs`. The wide counts (the account over all networks, the network over all accounts), which
+ * strangers can raise, postpone a source's attempts, but its waiting time starts once and is its own: a stranger can delay a sign-in
+ * and never prevent it.
  *
- * @param isKnownDevice the caller proved an earlier sign-in to this account; failures of others then have no effect
+ * @param isKnownDevice the caller proved an earlier sign-in to this account; the wide counts then have no effect
  */
 export function decide(history: SignInHistory, isKnownDevice: boolean, nowMs: number): SignInDecision {
   const { source, accountFailures, networkFailures } = history;
-  const delayByOthersMs = (attempts: number): number =>
+  const wideDelayMs = (attempts: number): number =>
     isKnownDevice ? 0 : Math.max(delayMs('account', accountFailures + attempts), delayMs('network', networkFailures + attempts));
-  const notBeforeMs = source?.notBeforeMs ?? nowMs + delayByOthersMs(0);
+  const notBeforeMs = source?.notBeforeMs ?? nowMs + wideDelayMs(0);
   if (nowMs < notBeforeMs) return { isAdmitted: false, notBeforeMs };
-  const nextDelayMs = Math.max(delayMs('source', (source?.failures ?? 0) + 1), delayByOthersMs(1));
+  const nextDelayMs = Math.max(delayMs('source', (source?.failures ?? 0) + 1), wideDelayMs(1));
   return { isAdmitted: true, notBeforeMs: nowMs + nextDelayMs };
 }

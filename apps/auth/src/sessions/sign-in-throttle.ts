@@ -7,11 +7,11 @@ import type { AuthDatabase } from '../auth-database.ts';
 import { accountOf, type KnownDevice } from './known-device.ts';
 import { networkOf } from './network.ts';
 import {
-  countForOthers,
+  countWide,
   lockHistory,
   purgeAttempts,
   saveSource,
-  takeBackFromOthers,
+  takeBackWide,
   takeBackFromSource,
   type AttemptKeys,
 } from './sign-in-attempts.store.ts';
@@ -20,7 +20,7 @@ import { decide, type SignInDecision } from './sign-in-delay.ts';
 /** Failures of a source are forgotten so long after the last one: several times the longest delay. */
 const SOURCE_MEMORY_MS = 2 * 3_600_000;
 /** Window in which failures of an account and of a network are counted. */
-const OTHERS_WINDOW_MS = 15 * 60_000;
+const WIDE_WINDOW_MS = 15 * 60_000;
 const PURGE_INTERVAL_MS = 60_000;
 /** Some 100 MB of table and indexes. */
 const MAX_RECORDS = 500_000;
@@ -83,9 +83,9 @@ export class SignInThrottle {
     this.#leave(origin);
     const nowMs = this.#clock.now();
     await this.#database.sqlTransaction(ACROSS_TENANTS, async (client) => {
-      // The record stays: a source that proved the password does not wait for the failures of others.
+      // The record stays: a source that proved the password is not new, and does not wait for the wide counts.
       await saveSource(client, keys.source, 0, new Date(nowMs), new Date(nowMs + SOURCE_MEMORY_MS));
-      await takeBackFromOthers(client, keys);
+      await takeBackWide(client, keys);
     });
   }
 
@@ -99,7 +99,7 @@ export class SignInThrottle {
     this.#leave(origin);
     await this.#database.sqlTransaction(ACROSS_TENANTS, async (client) => {
       await takeBackFromSource(client, keys.source, new Date(this.#clock.now()));
-      await takeBackFromOthers(client, keys);
+      await takeBackWide(client, keys);
     });
   }
 
@@ -117,7 +117,7 @@ export class SignInThrottle {
         const remembered = new Date(Math.max(decision.notBeforeMs, nowMs) + SOURCE_MEMORY_MS);
         await saveSource(client, keys.source, decision.isAdmitted ? failures + 1 : failures, new Date(decision.notBeforeMs), remembered);
       }
-      if (decision.isAdmitted) await countForOthers(client, keys, now, new Date(nowMs + OTHERS_WINDOW_MS));
+      if (decision.isAdmitted) await countWide(client, keys, now, new Date(nowMs + WIDE_WINDOW_MS));
       return decision;
     });
   }
