@@ -140,6 +140,32 @@ describe('addPerson', () => {
     ]);
   });
 
+  it('lets a person sign in to any of many tenants that have their address, where they name it', async () => {
+    const email = 'everywhere@many.example';
+    const slugs: string[] = [];
+    for (let i = 0; i < 5; i++) {
+      const { owner } = await aTenant(auth, operator);
+      await auth.graphql(owner, ADD, { input: { email, name: 'X', password: `${PASSWORD} ${i}` } });
+      slugs.push((await auth.graphql<{ tenant: { slug: string } }>(owner, '{ tenant { slug } }')).data?.tenant.slug ?? '');
+    }
+    const statuses: number[] = [];
+    for (const [i, tenant] of [
+      [3, undefined],
+      [4, undefined],
+      [4, slugs[4]],
+      [4, slugs[3]],
+    ] as const) {
+      const response = await auth.request('/auth/sign-in', {
+        principal: anonymous,
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ email, password: `${PASSWORD} ${i}`, tenant }),
+      });
+      statuses.push(response.status);
+    }
+    expect(statuses).toEqual([200, 401, 200, 401]);
+  });
+
   it('refuses more people than a tenant may have, also when they are added simultaneously, and goes on after one was removed', async () => {
     const [{ owner }, other] = [await aTenant(auth, operator), await aTenant(auth, operator)];
     const add = (i: number): ReturnType<typeof auth.graphql<{ addPerson: { person: { id: string } } }>> =>
