@@ -132,9 +132,11 @@ const ROOT_FIELDS: Readonly<Record<string, RootField>> = {
     needs: 'people.manage',
     ...change(
       'addPerson',
-      (_, { email }) => ({ ...A_PERSON, email }),
+      // A role that the tenant does not have: nobody is added.
+      (prefix, { email }) => ({ ...A_PERSON, email, role: prefix === '' ? 'MEMBER' : 'OPERATOR' }),
+      // Added to the rival's own tenant, as if nobody had the address.
       ({ email }) => ({ ...A_PERSON, email }),
-      'person.email_taken',
+      'nothing of theirs',
     ),
   },
   'Mutation.createApiKey': {
@@ -262,6 +264,15 @@ const ROOT_FIELDS: Readonly<Record<string, RootField>> = {
       (prefix) => ({ name: `${prefix}${NOBODY}`, alias: 'production', version: '1' }),
       ({ slug }) => ({ name: `${slug}/secret`, alias: 'production', version: '1' }),
       'model.not_found',
+    ),
+  },
+  'Mutation.setTenantLimits': {
+    needs: 'operator',
+    ...change(
+      'setTenantLimits',
+      () => ({ id: NOBODY }),
+      ({ tenantId }) => ({ id: tenantId, requestsPerMinute: 1 }),
+      'access.forbidden',
     ),
   },
   'Mutation.subscribe': {

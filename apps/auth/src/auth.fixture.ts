@@ -54,11 +54,26 @@ export async function aPerson(auth: TestService, owner: Principal, email: string
   });
 }
 
-export function signIn(auth: TestService, email: string, password: string, address = '192.0.2.1'): Promise<Response> {
+/**
+ * @param address of the client, as the gateway saw it
+ * @param cookie what the browser holds
+ */
+export function signIn(auth: TestService, email: string, password: string, address = '192.0.2.1', cookie?: string): Promise<Response> {
   return auth.request('/auth/sign-in', {
     principal: anonymous,
     method: 'POST',
-    headers: { 'content-type': 'application/json', 'x-forwarded-for': `203.0.113.99, ${address}` },
+    headers: {
+      'content-type': 'application/json',
+      'x-forwarded-for': `203.0.113.99, ${address}`,
+      ...(cookie === undefined ? {} : { cookie }),
+    },
     body: JSON.stringify({ email, password }),
   });
+}
+
+/** Name and value of the cookie by which a device that signed in is known. */
+export function deviceCookieOf(response: Response): string {
+  const cookie = response.headers.getSetCookie().find((line) => line.startsWith('weir_device_'));
+  if (cookie === undefined) throw new Error('the answer sets no device cookie');
+  return cookie.split(';', 1)[0] ?? '';
 }

@@ -6,10 +6,20 @@ export const authSettings = defineSettings({
     schema: settingSchemas.integer(1, 720, 12),
     description: 'hours that a sign-in lasts, 1 to 720',
   },
-  cookieSecure: {
-    env: 'WEIR_COOKIE_SECURE',
-    schema: settingSchemas.boolean(false),
-    description: 'mark the session cookie Secure; set it wherever the gateway is reached over TLS',
+  publicUrl: {
+    env: 'WEIR_PUBLIC_URL',
+    schema: settingSchemas.url().optional(),
+    description: 'address that users see; cookies are marked Secure where it is an https address',
+  },
+  maxApiKeys: {
+    env: 'WEIR_TENANT_MAX_API_KEYS',
+    schema: settingSchemas.integer(1, 100_000, 1_000),
+    description: 'API keys of a tenant that are neither revoked nor expired; as many of those that ended are kept',
+  },
+  maxPeople: {
+    env: 'WEIR_TENANT_MAX_PEOPLE',
+    schema: settingSchemas.integer(1, 100_000, 1_000),
+    description: 'people of a tenant',
   },
 });
 

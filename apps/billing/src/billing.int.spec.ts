@@ -492,6 +492,7 @@ describe('the open invoice', () => {
     [{ first: 0 }, 'first'],
     [{ after: 'nonsense' }, 'after'],
     [{ after: Buffer.from('["x"]').toString('base64url') }, 'after'],
+    [{ after: Buffer.from('["+275760-09-13T00:00:00.000Z","EUR"]').toString('base64url') }, 'after'],
   ])('refuses the page %j, naming the field', async (variables, field) => {
     expect(await refusedWith(owner('acme'), INVOICES, variables)).toMatchObject({ code: 'request.invalid', field });
   });

@@ -182,6 +182,7 @@ describe('usage', () => {
     [{ first: 101 }, 'first'],
     [{ after: 'nonsense' }, 'after'],
     [{ after: Buffer.from('["2026-03-01T11:00:00.000Z"]').toString('base64url') }, 'after'],
+    [{ after: Buffer.from('["+275760-09-13T00:00:00.000Z","EUR","m","k","p","t"]').toString('base64url') }, 'after'],
   ])('refuses the page %j, naming the field', async (variables, field) => {
     const { errors } = await service.graphql(acme, USAGE, variables);
     expect(errors?.[0]?.extensions).toMatchObject({ code: 'request.invalid', field });

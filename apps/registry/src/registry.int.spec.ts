@@ -201,6 +201,10 @@ describe('publishing', () => {
       { after: cursor },
     );
     expect(next.data?.model).toEqual({ versions: { nodes: [{ version: '1' }] } });
+    const forged = Buffer.from('["0000-01-01T00:00:00.000Z","x"]').toString('base64url');
+    const document = 'query ($after: String) { model(name: "steady") { versions(after: $after) { nodes { version } } } }';
+    const wrong = await registry.graphql(operator, document, { after: forged });
+    expect([codeOf(wrong), fieldOf(wrong)]).toEqual(['request.invalid', 'after']);
   });
 
   it('two at once makes one model with both versions', async () => {

@@ -38,7 +38,7 @@ describe('a token between services', () => {
     await expect(new InternalTokenVerifier('auth', keySet).verify(token)).rejects.toMatchObject({ code: 'auth.internal_token' });
   });
 
-  it('lives a minute, also in the memory of whoever checked it; the signer makes a new one in time', async () => {
+  it('lives a minute, and the signer makes a new one in time', async () => {
     let nowMs = Date.parse('2026-03-14T12:00:00.000Z');
     const signer = new InternalTokenSigner(gateway, () => nowMs);
     const verifier = new InternalTokenVerifier('auth', keySet, () => nowMs);
@@ -66,17 +66,32 @@ describe('a token between services', () => {
     expect(new Set(tokens).size).toBe(tokens.length);
   });
 
-  it('is refused when a stranger signed it, when one service speaks in the name of another, and when there is none', async () => {
+  it('is refused when an unknown key signed it, when it is no token, and when there is none', async () => {
     const verifier = new InternalTokenVerifier('auth', keySet);
-    const posing: InternalSigningKey = { service: 'gateway', jwk: worker.jwk };
-    for (const token of [
-      await new InternalTokenSigner(stranger).sign(principal, 'auth'),
-      await new InternalTokenSigner(posing).sign(principal, 'auth'),
-      'x',
-      undefined,
-    ]) {
+    for (const token of [await new InternalTokenSigner(stranger).sign(principal, 'auth'), 'x', undefined]) {
       await expect(verifier.verify(token)).rejects.toMatchObject({ code: 'auth.internal_token' });
     }
+  });
+
+  it("is refused when its issuer is not the owner of the key that signed it, even where the key's owner may speak for the principal", async () => {
+    const verifier = new InternalTokenVerifier('auth', keySet);
+    const asWorker: InternalSigningKey = { service: 'worker', jwk: gateway.jwk };
+    await expect(verifier.verify(await new InternalTokenSigner(asWorker).sign(principal, 'auth'))).rejects.toMatchObject({
+      code: 'auth.internal_token',
+    });
+    expect(await verifier.verify(await new InternalTokenSigner(gateway).sign(principal, 'auth'))).toMatchObject({ caller: 'gateway' });
+  });
+
+  it('that was verified shortly before its expiry is refused from its expiry on, also from the cache', async () => {
+    let nowMs = Date.parse('2026-03-14T12:00:00.000Z');
+    const verifier = new InternalTokenVerifier('auth', keySet, () => nowMs);
+    const token = await new InternalTokenSigner(gateway, () => nowMs).sign(principal, 'auth');
+    nowMs += INTERNAL_TOKEN_LIFETIME_MS - 1;
+    await verifier.verify(token);
+    expect(verifier.cached(token)).not.toBeNull();
+    nowMs += 1;
+    expect(verifier.cached(token)).toBeNull();
+    await expect(verifier.verify(token)).rejects.toMatchObject({ code: 'auth.internal_token' });
   });
 
   it('without a principal is refused, and scopes that do not exist are dropped', async () => {
@@ -97,13 +112,17 @@ describe('a token between services', () => {
     );
   });
 
-  it("of any service but the edge speaks for that service alone: a worker's key makes nobody an operator", async () => {
+  it("of any service but the edge speaks for that service alone: a worker's key poses neither as an operator nor as anyone without scopes", async () => {
     const verifier = new InternalTokenVerifier('billing', keySet);
     const operator: Principal = { kind: 'person', id: 'p1', tenantId: 'platform', scopes: new Set(['operator']) };
     const own = servicePrincipal('worker');
     for (const posing of [
       operator,
       { ...operator, kind: 'api-key' as const },
+      { ...operator, scopes: own.scopes },
+      { ...principal, scopes: own.scopes },
+      { ...own, kind: 'person' as const },
+      { ...own, kind: 'api-key' as const },
       servicePrincipal('gateway'),
       { ...own, tenantId: 't1' },
       { ...own, scopes: operator.scopes },

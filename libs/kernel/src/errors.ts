@@ -122,10 +122,15 @@ export const ERRORS = {
   'access.tenant_suspended': { kind: 'forbidden', message: 'The tenant is suspended.', remedy: 'Ask the operator.' },
   'tenant.not_found': { kind: 'not_found', message: 'There is no such tenant.', remedy: 'Check the id.' },
   'tenant.slug_taken': { kind: 'conflict', message: 'A tenant with this slug exists.', remedy: 'Choose another slug.' },
+  'tenant.limit_reached': {
+    kind: 'conflict',
+    message: 'The tenant has as many of these as it may have.',
+    remedy: 'Remove some that are no longer used, or ask the operator; the message names the bound.',
+  },
   'person.not_found': { kind: 'not_found', message: 'There is no such person.', remedy: 'Check the id.' },
   'person.email_taken': {
     kind: 'conflict',
-    message: 'A person with this e-mail address exists.',
+    message: 'The tenant has a person with this e-mail address.',
     remedy: 'Use another address, or sign in.',
   },
   'person.last_administrator': {

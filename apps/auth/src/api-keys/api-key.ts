@@ -1,7 +1,9 @@
 import { API_KEY_SCOPES, DEFAULT_API_KEY_SCOPES, type Scope } from '@weir/access';
 import type { KeyLimits } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
+import { idInput } from '@weir/platform/graphql';
 import { z } from 'zod';
+import { limitsInput, NO_LIMITS } from '../limits.ts';
 import { displayText } from '../texts.ts';
 
 /** A secret with which software calls the platform for a tenant. Only its digest is kept. */
@@ -29,10 +31,6 @@ export function statusOf(key: Pick<ApiKey, 'expiresAt' | 'revokedAt'>, now: Date
   return key.expiresAt !== null && key.expiresAt <= now ? 'expired' : 'active';
 }
 
-/** Far above what one process of the gateway answers; a limit beyond it would limit nothing. */
-const MAX_REQUESTS_PER_MINUTE = 1_000_000;
-const MAX_IN_FLIGHT = 10_000;
-
 export const createApiKeySchema = z.object({
   name: displayText,
   scopes: z
@@ -40,13 +38,7 @@ export const createApiKeySchema = z.object({
     .min(1)
     .nullish()
     .transform((scopes): readonly Scope[] => (scopes === null || scopes === undefined ? DEFAULT_API_KEY_SCOPES : [...new Set(scopes)])),
-  limits: z
-    .object({
-      requestsPerMinute: z.number().int().min(1).max(MAX_REQUESTS_PER_MINUTE).nullish(),
-      maxInFlight: z.number().int().min(1).max(MAX_IN_FLIGHT).nullish(),
-    })
-    .nullish()
-    .transform((limits): KeyLimits => ({ requestsPerMinute: limits?.requestsPerMinute ?? null, maxInFlight: limits?.maxInFlight ?? null })),
+  limits: limitsInput.nullish().transform((limits): KeyLimits => limits ?? NO_LIMITS),
   expiresAt: z
     .date()
     .nullish()
@@ -54,7 +46,7 @@ export const createApiKeySchema = z.object({
 });
 export type CreateApiKey = z.output<typeof createApiKeySchema>;
 
-export const apiKeyIdSchema = z.object({ id: z.string().min(1).max(64) });
+export const apiKeyIdSchema = z.object({ id: idInput });
 
 /** @throws request.invalid the key would be expired from the start */
 export function checkExpiry(expiresAt: Date | null, now: Date): void {

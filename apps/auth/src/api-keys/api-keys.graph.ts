@@ -14,7 +14,10 @@ registerEnumType(statuses, {
   },
 });
 
-@ObjectType('ApiKeyLimits', { description: 'How much may be asked for with one key; null means the default of the platform.' })
+@ObjectType('ApiKeyLimits', {
+  description:
+    "Limits of the calls with one key; null means the platform's default. The limits of the tenant apply as well: a higher one here has no effect.",
+})
 export class ApiKeyLimitsType {
   @Field(() => Int, { nullable: true, description: 'Calls a minute.' })
   requestsPerMinute!: number | null;
@@ -53,7 +56,10 @@ export class ApiKeyType {
 @ObjectType('ApiKeyConnection', { description: 'A page of API keys.' })
 export class ApiKeyConnection extends connectionOf(ApiKeyType, 'ApiKey') {}
 
-@InputType({ description: 'How much may be asked for with a key; what is left out is the default of the platform.' })
+@InputType({
+  description:
+    "Limits of the calls with a key; what is left out is the platform's default. The limits of the tenant apply as well: a higher one here has no effect.",
+})
 export class ApiKeyLimitsInput {
   @Field(() => Int, { nullable: true, description: 'Calls a minute, at least 1.' })
   requestsPerMinute?: number | null;

@@ -1,5 +1,6 @@
 import { digestApiKey, isWellFormedApiKey } from '@weir/access';
 import { apiKeyChanged } from '@weir/contracts';
+import { encodeCursor } from '@weir/platform/graphql';
 import { anOperator, aPrincipal, eventually, TestClock, type TestService } from '@weir/testing';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -9,9 +10,14 @@ let auth: TestService;
 const operator = anOperator();
 const clock = new TestClock();
 const logLines: string[] = [];
+const MAX_API_KEYS = 6;
 
 beforeAll(async () => {
-  auth = await startAuth({ clock, onLogLine: (line) => logLines.push(line) });
+  auth = await startAuth({
+    clock,
+    onLogLine: (line) => logLines.push(line),
+    environment: { WEIR_TENANT_MAX_API_KEYS: String(MAX_API_KEYS) },
+  });
 });
 
 afterAll(async () => {
@@ -104,8 +110,46 @@ describe('createApiKey', () => {
 
   it('fails for a tenant that does not exist, and leaves no event', async () => {
     const { errors } = await auth.graphql(aPrincipal({ tenantId: 'ghost' }), CREATE, { input: { name: 'x' } });
-    expect(errors).toHaveLength(1);
+    expect(errors?.map(({ extensions }) => extensions.code)).toEqual(['tenant.not_found']);
     expect(await dump()).not.toContain('ghost');
+  });
+
+  it('refuses more keys than a tenant may have, also when they are made simultaneously; revoked and expired ones do not count', async () => {
+    const [{ owner }, other] = [await aTenant(auth, operator), await aTenant(auth, operator)];
+    const expiresAt = new Date(clock.now() + 1_000).toISOString();
+    const answers = await Promise.all(
+      Array.from({ length: MAX_API_KEYS + 3 }, () => auth.graphql<Created>(owner, CREATE, { input: { name: 'x', expiresAt } })),
+    );
+    expect(answers.filter(({ errors }) => errors === undefined)).toHaveLength(MAX_API_KEYS);
+    for (const { errors } of answers.filter(({ errors }) => errors !== undefined))
+      expect(errors?.[0]).toMatchObject({
+        message: expect.stringContaining(`may have ${MAX_API_KEYS}`),
+        extensions: { code: 'tenant.limit_reached' },
+      });
+    await aKey(other.owner);
+    await auth.graphql(owner, REVOKE, { id: answers.find(({ data }) => data?.createApiKey)?.data?.createApiKey.apiKey.id });
+    await aKey(owner, { expiresAt });
+    clock.advance(1_000);
+    await aKey(owner);
+  });
+
+  it('forgets the oldest of the keys that ended, here and at the gateway, when there are more than a tenant may have', async () => {
+    const { owner } = await aTenant(auth, operator);
+    const expired = await aKey(owner, { name: 'expired', expiresAt: new Date(clock.now() + 1).toISOString() });
+    const { keys } = await auth.project({ keys: apiKeyChanged });
+    await eventually(() => keys.has(digestApiKey(expired.secret)));
+    for (let i = 0; i <= MAX_API_KEYS; i++) {
+      clock.advance(1);
+      await auth.graphql(owner, REVOKE, { id: (await aKey(owner, { name: `revoked ${i}` })).apiKey.id });
+    }
+    clock.advance(1);
+    await aKey(owner, { name: 'usable' });
+    await eventually(() => !keys.has(digestApiKey(expired.secret)));
+    const { data } = await auth.graphql<Listed>(owner, LIST);
+    expect(data?.apiKeys.nodes.map(({ name }) => name)).toEqual([
+      'usable',
+      ...Array.from({ length: MAX_API_KEYS }, (_, i) => `revoked ${MAX_API_KEYS - i}`),
+    ]);
   });
 });
 
@@ -132,6 +176,20 @@ describe('apiKeys', () => {
     expect((await auth.graphql<Listed>(other.owner, LIST)).data?.apiKeys.nodes).toEqual([]);
   });
 
+  it.each([
+    ['a date beyond those of PostgreSQL', ['+275760-09-13T00:00:00.000Z', 'x']],
+    ['the year 0', ['0000-01-01T00:00:00.000Z', 'x']],
+    ['a year before our era', ['-000001-01-01T00:00:00.000Z', 'x']],
+    ['a date that does not exist', ['2026-13-41T00:00:00.000Z', 'x']],
+    ['a zero character', ['2026-03-14T12:00:00.000Z', '\u0000']],
+    ['half a character', ['2026-03-14T12:00:00.000Z', '\ud800']],
+    ['an id alone', ['x']],
+  ])('name a cursor with %s', async (_, key) => {
+    const { owner } = await aTenant(auth, operator);
+    const { errors } = await auth.graphql(owner, LIST, { after: encodeCursor(key) });
+    expect(errors?.[0]?.extensions).toMatchObject({ code: 'request.invalid', field: 'after' });
+  });
+
   it('need the scope api-keys.read', async () => {
     expect((await auth.graphql(aPrincipal({ kind: 'api-key', scopes: ['infer'] }), LIST)).errors?.[0]?.extensions.code).toBe(
       'access.forbidden',
@@ -151,6 +209,13 @@ describe('revokeApiKey', () => {
     clock.advance(1_000);
     expect((await auth.graphql(owner, REVOKE, { id: apiKey.id })).data).toEqual(first.data);
     expect((await auth.graphql<Listed>(owner, LIST)).data?.apiKeys.nodes).toMatchObject([{ id: apiKey.id, status: 'REVOKED' }]);
+  });
+
+  it.each(['\u0000', '\ud800', '*', ''])('names the id %j that none can be', async (id) => {
+    expect((await auth.graphql(aPrincipal(), REVOKE, { id })).errors?.[0]?.extensions).toMatchObject({
+      code: 'request.invalid',
+      field: 'input.id',
+    });
   });
 
   it("cannot reach another tenant's key", async () => {

@@ -4,10 +4,13 @@ import { apiKeyChanged, type ApiKeyState } from '@weir/contracts';
 import type { Clock } from '@weir/kernel';
 import { Database, Outbox } from '@weir/platform/database';
 import type { PageRequest } from '@weir/platform/graphql';
-import { CLOCK } from '@weir/platform/service';
-import type { AuthDatabase } from '../auth-database.ts';
+import { CLOCK, SETTINGS } from '@weir/platform/service';
+import type { AuthDatabase, AuthTransaction } from '../auth-database.ts';
+import type { AuthSettings } from '../settings.ts';
+import { checkRoom } from '../tenants/tenant.ts';
+import { lockTenantForAdding } from '../tenants/tenants.store.ts';
 import { checkExpiry, type ApiKey, type CreateApiKey } from './api-key.ts';
-import { insertApiKey, listApiKeys, markRevoked } from './api-keys.store.ts';
+import { countUsableApiKeys, deleteEndedApiKeys, insertApiKey, listApiKeys, markRevoked } from './api-keys.store.ts';
 
 /** What the gateway needs to know of a key. */
 export function apiKeyState(key: ApiKey): ApiKeyState {
@@ -28,17 +31,25 @@ export class ApiKeysService {
   readonly #database: AuthDatabase;
   readonly #outbox: Outbox;
   readonly #clock: Clock;
+  readonly #settings: AuthSettings;
 
-  constructor(@Inject(Database) database: AuthDatabase, @Inject(Outbox) outbox: Outbox, @Inject(CLOCK) clock: Clock) {
+  constructor(
+    @Inject(Database) database: AuthDatabase,
+    @Inject(Outbox) outbox: Outbox,
+    @Inject(CLOCK) clock: Clock,
+    @Inject(SETTINGS) settings: AuthSettings,
+  ) {
     this.#database = database;
     this.#outbox = outbox;
     this.#clock = clock;
+    this.#settings = settings;
   }
 
   /**
    * Makes a key for the principal's tenant. The secret is in the answer and nowhere else.
    *
-   * @throws request.invalid  it would be expired from the start
+   * @throws request.invalid       it would be expired from the start
+   * @throws tenant.limit_reached  the tenant has as many usable keys as it may have
    */
   async create(principal: Principal, input: CreateApiKey): Promise<{ readonly key: ApiKey; readonly secret: string }> {
     authorise(principal, 'api-keys.manage');
@@ -47,6 +58,9 @@ export class ApiKeysService {
     const { id, secret, digest } = issueApiKey();
     const key: ApiKey = { id, digest, tenantId: principal.tenantId, ...input, createdBy: principal.id, createdAt, revokedAt: null };
     return this.#database.transaction(principal.tenantId, async (tx) => {
+      await lockTenantForAdding(tx, key.tenantId);
+      checkRoom('API keys', await countUsableApiKeys(tx, key.tenantId, createdAt), this.#settings.maxApiKeys);
+      await this.#forgetEnded(tx, key.tenantId, createdAt);
       await insertApiKey(tx, key);
       await this.#outbox.publish(tx, apiKeyChanged, apiKeyState(key), { tenant: key.tenantId });
       return { key, secret };
@@ -71,5 +85,13 @@ export class ApiKeysService {
       if (isChanged) await this.#outbox.remove(tx, apiKeyChanged, key.digest, { tenant: key.tenantId });
       return key;
     });
+  }
+
+  /** Bounds what making and ending keys in turn leaves behind, in the list and at the gateway. */
+  async #forgetEnded(tx: AuthTransaction, tenantId: string, now: Date): Promise<void> {
+    for (const key of await deleteEndedApiKeys(tx, tenantId, now, this.#settings.maxApiKeys)) {
+      // A revoked key has its tombstone; an expired one is still on the topic.
+      if (key.revokedAt === null) await this.#outbox.remove(tx, apiKeyChanged, key.digest, { tenant: tenantId });
+    }
   }
 }

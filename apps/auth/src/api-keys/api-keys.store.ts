@@ -1,6 +1,6 @@
 import { isScope } from '@weir/access';
 import { AppError } from '@weir/kernel';
-import type { PageRequest } from '@weir/platform/graphql';
+import { cursorInstant, type PageRequest } from '@weir/platform/graphql';
 import type { AuthTransaction } from '../auth-database.ts';
 import type { ApiKeyRow } from '../generated/prisma/client.ts';
 import type { ApiKey } from './api-key.ts';
@@ -8,6 +8,9 @@ import type { ApiKey } from './api-key.ts';
 function toApiKey({ requestsPerMinute, maxInFlight, scopes, ...row }: ApiKeyRow): ApiKey {
   return { ...row, scopes: scopes.filter(isScope), limits: { requestsPerMinute, maxInFlight } };
 }
+
+/** Keys deleted at once; a longer backlog goes with the next keys that are made. */
+const MAX_DELETED = 1_000;
 
 export async function insertApiKey(tx: AuthTransaction, key: ApiKey): Promise<void> {
   const { limits, scopes, ...columns } = key;
@@ -48,9 +51,24 @@ export async function markRevoked(
   return { key: toApiKey(known), isChanged: false };
 }
 
-function behind([createdAt = '', id = '']: readonly string[]): object {
-  const moment = new Date(createdAt);
-  if (Number.isNaN(moment.getTime()))
-    throw new AppError('request.invalid', { field: 'after', message: 'after: must be a cursor from an earlier page.' });
+/** Keys that are neither revoked nor expired. */
+export async function countUsableApiKeys(tx: AuthTransaction, tenantId: string, now: Date): Promise<number> {
+  return tx.apiKeyRow.count({ where: { tenantId, revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] } });
+}
+
+/** Deletes what ended (revoked or expired) but the newest `kept` of it, and returns what was deleted. */
+export async function deleteEndedApiKeys(tx: AuthTransaction, tenantId: string, now: Date, kept: number): Promise<ApiKey[]> {
+  const ended = await tx.apiKeyRow.findMany({
+    where: { tenantId, OR: [{ revokedAt: { not: null } }, { expiresAt: { lte: now } }] },
+    orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
+    skip: kept,
+    take: MAX_DELETED,
+  });
+  if (ended.length > 0) await tx.apiKeyRow.deleteMany({ where: { tenantId, id: { in: ended.map(({ id }) => id) } } });
+  return ended.map(toApiKey);
+}
+
+function behind([createdAt, id = '']: readonly string[]): object {
+  const moment = cursorInstant(createdAt);
   return { OR: [{ createdAt: { lt: moment } }, { createdAt: moment, id: { lt: id } }] };
 }

@@ -37,7 +37,7 @@ export class PersonConnection extends connectionOf(PersonType, 'Person') {}
 
 @InputType({ description: 'A person with a password of their own.' })
 export class NewPersonInput {
-  @Field(() => String, { description: 'E-mail address; unique on the platform.' })
+  @Field(() => String, { description: 'E-mail address; unique within the tenant.' })
   email!: string;
 
   @Field(() => String, { description: 'Name, 1 to 100 characters.' })

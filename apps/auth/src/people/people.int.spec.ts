@@ -1,15 +1,17 @@
 import { sessionRevoked } from '@weir/contracts';
+import { encodeCursor } from '@weir/platform/graphql';
 import { anOperator, aPrincipal, eventually, type TestService } from '@weir/testing';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { aPerson, aTenant, launcher, PASSWORD, signIn, startAuth } from '../auth.fixture.ts';
+import { anonymous, aPerson, aTenant, launcher, PASSWORD, signIn, startAuth } from '../auth.fixture.ts';
 
 let auth: TestService;
 const operator = anOperator();
 const logLines: string[] = [];
+const MAX_PEOPLE = 4;
 
 beforeAll(async () => {
-  auth = await startAuth({ onLogLine: (line) => logLines.push(line) });
+  auth = await startAuth({ onLogLine: (line) => logLines.push(line), environment: { WEIR_TENANT_MAX_PEOPLE: String(MAX_PEOPLE) } });
 });
 
 afterAll(async () => {
@@ -60,10 +62,10 @@ describe('people', () => {
       code: 'request.invalid',
       field: 'first',
     });
-    expect((await auth.graphql(owner, '{ people(after: "x") { nodes { id } } }')).errors?.[0]?.extensions).toMatchObject({
-      code: 'request.invalid',
-      field: 'after',
-    });
+    for (const after of ['x', encodeCursor('\u0000'), encodeCursor('\ud800')])
+      expect(
+        (await auth.graphql(owner, 'query ($after: String) { people(after: $after) { nodes { id } } }', { after })).errors?.[0]?.extensions,
+      ).toMatchObject({ code: 'request.invalid', field: 'after' });
   });
 });
 
@@ -87,12 +89,97 @@ describe('addPerson', () => {
     }
   });
 
-  it('refuses an address that somebody has, in this tenant or another', async () => {
+  it('refuses an address that somebody of the tenant has', async () => {
+    const { owner, ownerEmail } = await aTenant(auth, operator);
+    const { errors } = await auth.graphql(owner, ADD, { input: { email: ownerEmail.toUpperCase(), name: 'X', password: PASSWORD } });
+    expect(errors?.[0]?.extensions).toMatchObject({ code: 'person.email_taken', field: 'input.email' });
+  });
+
+  it('does the same whether or not another tenant has the address: in its answer, in the list, at sign-in', async () => {
     const [one, other] = [await aTenant(auth, operator), await aTenant(auth, operator)];
-    for (const email of [one.ownerEmail, other.ownerEmail.toUpperCase()]) {
-      const { errors } = await auth.graphql(one.owner, ADD, { input: { email, name: 'X', password: PASSWORD } });
-      expect(errors?.[0]?.extensions).toMatchObject({ code: 'person.email_taken', field: 'input.email' });
+    const password = 'chosen by the first tenant';
+    const seen: unknown[] = [];
+    for (const email of [other.ownerEmail, 'free@nowhere.example']) {
+      const added = await auth.graphql<{ addPerson: { person: { id: string } } }>(one.owner, ADD, {
+        input: { email, name: 'X', password },
+      });
+      const listed = await auth.graphql(one.owner, PEOPLE);
+      const signedIn = await signIn(auth, email, password);
+      const { person, tenant } = (await signedIn.json()) as { person: object; tenant: object };
+      await auth.graphql(one.owner, REMOVE, { id: added.data?.addPerson.person.id });
+      const after = await signIn(auth, email, password);
+      const text = JSON.stringify([added, listed, signedIn.status, person, tenant, after.status]);
+      seen.push(text.replaceAll(email, 'EMAIL').replaceAll(added.data?.addPerson.person.id ?? '', 'ID'));
     }
+    expect(seen[0]).toBe(seen[1]);
+    expect(seen[0]).toContain(one.tenantId);
+    expect(await (await signIn(auth, other.ownerEmail, PASSWORD)).json()).toMatchObject({ tenant: { id: other.tenantId } });
+  });
+
+  it('lets a person whose address and password are the same in two tenants name the one to sign in to', async () => {
+    const [one, other] = [await aTenant(auth, operator), await aTenant(auth, operator)];
+    await aPerson(auth, one.owner, other.ownerEmail);
+    const slugOf = async (tenant?: string): Promise<unknown> => {
+      const response = await auth.request('/auth/sign-in', {
+        principal: anonymous,
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ email: other.ownerEmail, password: PASSWORD, tenant }),
+      });
+      return response.status === 200 ? ((await response.json()) as { tenant: { slug: string } }).tenant.slug : response.status;
+    };
+    const slugs = await Promise.all(
+      [one, other].map(
+        async ({ owner }) => (await auth.graphql<{ tenant: { slug: string } }>(owner, '{ tenant { slug } }')).data?.tenant.slug,
+      ),
+    );
+    expect([await slugOf(slugs[0]), await slugOf(slugs[1]), await slugOf(), await slugOf('no-such-tenant')]).toEqual([
+      ...slugs,
+      slugs[1],
+      401,
+    ]);
+  });
+
+  it('lets a person sign in to any of many tenants that have their address, where they name it', async () => {
+    const email = 'everywhere@many.example';
+    const slugs: string[] = [];
+    for (let i = 0; i < 5; i++) {
+      const { owner } = await aTenant(auth, operator);
+      await auth.graphql(owner, ADD, { input: { email, name: 'X', password: `${PASSWORD} ${i}` } });
+      slugs.push((await auth.graphql<{ tenant: { slug: string } }>(owner, '{ tenant { slug } }')).data?.tenant.slug ?? '');
+    }
+    const statuses: number[] = [];
+    for (const [i, tenant] of [
+      [3, undefined],
+      [4, undefined],
+      [4, slugs[4]],
+      [4, slugs[3]],
+    ] as const) {
+      const response = await auth.request('/auth/sign-in', {
+        principal: anonymous,
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ email, password: `${PASSWORD} ${i}`, tenant }),
+      });
+      statuses.push(response.status);
+    }
+    expect(statuses).toEqual([200, 401, 200, 401]);
+  });
+
+  it('refuses more people than a tenant may have, also when they are added simultaneously, and goes on after one was removed', async () => {
+    const [{ owner }, other] = [await aTenant(auth, operator), await aTenant(auth, operator)];
+    const add = (i: number): ReturnType<typeof auth.graphql<{ addPerson: { person: { id: string } } }>> =>
+      auth.graphql(owner, ADD, { input: { email: `person-${i}@full.example`, name: 'X', password: PASSWORD } });
+    const answers = await Promise.all([1, 2, 3, 4, 5, 6].map(add));
+    expect(answers.filter(({ errors }) => errors === undefined)).toHaveLength(MAX_PEOPLE - 1);
+    for (const { errors } of answers.filter(({ errors }) => errors !== undefined))
+      expect(errors?.[0]).toMatchObject({
+        message: expect.stringContaining(`may have ${MAX_PEOPLE}`),
+        extensions: { code: 'tenant.limit_reached' },
+      });
+    await aPerson(auth, other.owner, 'not-counted@full.example');
+    await auth.graphql(owner, REMOVE, { id: answers.find(({ data }) => data?.addPerson)?.data?.addPerson.person.id });
+    expect((await add(7)).errors).toBeUndefined();
   });
 
   it('makes nobody an operator outside the tenant of the operator, and only operators in it', async () => {
@@ -119,6 +206,8 @@ describe('addPerson', () => {
     ['input.password', { password: 'x'.repeat(11) }],
     ['input.password', { password: 'x'.repeat(201) }],
     ['input.name', { name: 'a\u0007b' }],
+    ['input.name', { name: 'a\ud800b' }],
+    ['input.email', { email: 'a\u0000b@ok.example' }],
     ['input.email', { email: `${'x'.repeat(250)}@example.org` }],
   ])('names the field %s that is wrong', async (field, changes) => {
     const { owner } = await aTenant(auth, operator);
@@ -136,6 +225,13 @@ async function isWaitedFor(holder: pg.Client): Promise<boolean> {
 }
 
 describe('removePerson', () => {
+  it.each(['\u0000', 'a\u0007', '\ud800', '*', '', 'x'.repeat(65)])('names the id %j that none can be', async (id) => {
+    expect((await auth.graphql(aPrincipal(), REMOVE, { id })).errors?.[0]?.extensions).toMatchObject({
+      code: 'request.invalid',
+      field: 'input.id',
+    });
+  });
+
   it('ends their sessions, here and at the gateway, and they cannot sign in again', async () => {
     const { owner } = await aTenant(auth, operator);
     const leaver = await aPerson(auth, owner, 'leaver@one.example');

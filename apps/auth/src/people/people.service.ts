@@ -4,13 +4,15 @@ import { sessionRevoked, tenantChanged } from '@weir/contracts';
 import { AppError, type Clock, type Ids } from '@weir/kernel';
 import { ACROSS_TENANTS, Database, Outbox } from '@weir/platform/database';
 import type { PageRequest } from '@weir/platform/graphql';
-import { CLOCK, IDS } from '@weir/platform/service';
+import { CLOCK, IDS, SETTINGS } from '@weir/platform/service';
 import type { AuthDatabase, AuthTransaction } from '../auth-database.ts';
+import type { AuthSettings } from '../settings.ts';
 import { listLiveSessions } from '../sessions/sessions.store.ts';
-import { PLATFORM_TENANT, type Tenant } from '../tenants/tenant.ts';
-import { insertTenant, lockTenant } from '../tenants/tenants.store.ts';
+import { checkRoom, PLATFORM_TENANT, tenantState, type Tenant } from '../tenants/tenant.ts';
+import { NO_LIMITS } from '../limits.ts';
+import { insertTenant, lockTenant, lockTenantForAdding } from '../tenants/tenants.store.ts';
 import { Passwords } from './passwords.ts';
-import { deletePerson, findPerson, insertPerson, listAdministrators, listPeople } from './people.store.ts';
+import { countPeople, deletePerson, findPerson, insertPerson, listAdministrators, listPeople } from './people.store.ts';
 import { isAdministrator, roleFor, type AddPerson, type NewPerson, type Person } from './person.ts';
 
 /** The people of a tenant. */
@@ -21,6 +23,7 @@ export class PeopleService {
   readonly #passwords: Passwords;
   readonly #clock: Clock;
   readonly #ids: Ids;
+  readonly #settings: AuthSettings;
 
   constructor(
     @Inject(Database) database: AuthDatabase,
@@ -28,12 +31,14 @@ export class PeopleService {
     @Inject(Passwords) passwords: Passwords,
     @Inject(CLOCK) clock: Clock,
     @Inject(IDS) ids: Ids,
+    @Inject(SETTINGS) settings: AuthSettings,
   ) {
     this.#database = database;
     this.#outbox = outbox;
     this.#passwords = passwords;
     this.#clock = clock;
     this.#ids = ids;
+    this.#settings = settings;
   }
 
   /** The person who asks; null for a key or a service. */
@@ -51,7 +56,8 @@ export class PeopleService {
    * Adds a person to the principal's tenant. Without a role they become a member (in the operator's tenant: an operator).
    *
    * @throws request.invalid     the tenant has no such role
-   * @throws person.email_taken  the address belongs to somebody, of this tenant or another
+   * @throws person.email_taken    the tenant has a person with this address; whether another tenant has, makes no difference
+   * @throws tenant.limit_reached  the tenant has as many people as it may have
    */
   async add(principal: Principal, input: AddPerson): Promise<Person> {
     authorise(principal, 'people.manage');
@@ -65,6 +71,8 @@ export class PeopleService {
     };
     const passwordHash = await this.#passwords.hash(input.password);
     return this.#database.transaction(principal.tenantId, async (tx) => {
+      await lockTenantForAdding(tx, person.tenantId);
+      checkRoom('people', await countPeople(tx, person.tenantId), this.#settings.maxPeople);
       await insertPerson(tx, person, passwordHash, 'input.email');
       return person;
     });
@@ -113,7 +121,7 @@ export class PeopleService {
       if (operators.length > 0)
         throw new AppError('access.forbidden', { message: 'There is an operator already; operators are added by operators.' });
       const createdAt = new Date(this.#clock.now());
-      const tenant: Tenant = { ...PLATFORM_TENANT, status: 'active', createdAt };
+      const tenant: Tenant = { ...PLATFORM_TENANT, status: 'active', limits: NO_LIMITS, createdAt };
       const person: Person = {
         id: this.#ids.next(),
         tenantId: tenant.id,
@@ -124,7 +132,7 @@ export class PeopleService {
       };
       await insertTenant(tx, tenant);
       await insertPerson(tx, person, await this.#passwords.hash(input.password), 'input.email');
-      await this.#outbox.publish(tx, tenantChanged, { ...PLATFORM_TENANT, status: 'active' }, { tenant: tenant.id });
+      await this.#outbox.publish(tx, tenantChanged, tenantState(tenant), { tenant: tenant.id });
       return { person, isNew: true };
     });
   }

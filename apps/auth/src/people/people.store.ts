@@ -53,11 +53,31 @@ export async function deletePerson(tx: AuthTransaction, tenantId: string, id: st
   await tx.personRow.deleteMany({ where: { tenantId, id } });
 }
 
-/** A person as sign-in needs them: with the hash and the state of the tenant. Searches across tenants. */
+export async function countPeople(tx: AuthTransaction, tenantId: string): Promise<number> {
+  return tx.personRow.count({ where: { tenantId } });
+}
+
+/** A person and the digest of their password. */
+export interface SignInCandidate {
+  readonly person: Person;
+  readonly passwordHash: string;
+}
+
+/**
+ * Up to `take` people with this e-mail address, oldest first. Searches across tenants: each may have one.
+ *
+ * @param slug of the tenant to search in; all when left out
+ */
 export async function findForSignIn(
   tx: AuthTransaction,
   email: string,
-): Promise<{ readonly person: Person; readonly passwordHash: string } | null> {
-  const row = await tx.personRow.findUnique({ where: { email } });
-  return row === null ? null : { person: toPerson(row), passwordHash: row.passwordHash };
+  slug: string | undefined,
+  take: number,
+): Promise<SignInCandidate[]> {
+  const rows = await tx.personRow.findMany({
+    where: { email, ...(slug === undefined ? {} : { tenant: { slug } }) },
+    orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
+    take,
+  });
+  return rows.map((row) => ({ person: toPerson(row), passwordHash: row.passwordHash }));
 }

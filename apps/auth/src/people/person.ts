@@ -1,5 +1,6 @@
 import { PLATFORM_TENANT_ID, type Role } from '@weir/access';
 import { AppError } from '@weir/kernel';
+import { idInput } from '@weir/platform/graphql';
 import { z } from 'zod';
 import { displayText } from '../texts.ts';
 
@@ -7,7 +8,7 @@ import { displayText } from '../texts.ts';
 export interface Person {
   readonly id: string;
   readonly tenantId: string;
-  /** In lower case; unique on the whole platform. */
+  /** In lower case; unique within the tenant. */
   readonly email: string;
   readonly name: string;
   readonly role: Role;
@@ -30,7 +31,7 @@ export type NewPerson = z.infer<typeof newPersonSchema>;
 export const addPersonSchema = newPersonSchema.extend({ role: z.enum(['owner', 'member', 'operator']).nullish() });
 export type AddPerson = z.infer<typeof addPersonSchema>;
 
-export const personIdSchema = z.object({ id: z.string().min(1).max(64) });
+export const personIdSchema = z.object({ id: idInput });
 
 /**
  * The role that a new person gets: operators live in the operator's tenant, and only operators do.

@@ -5,22 +5,36 @@ import { parseInput } from '@weir/platform/graphql';
 import type { FastifyRequest } from 'fastify';
 import { Strategy } from 'passport-local';
 import type { Person } from '../people/person.ts';
+import { deviceTokenInCookies } from './cookies.ts';
+import { accountOf, type KnownDevice } from './known-device.ts';
+import { KnownDevices } from './known-devices.ts';
 import { signInSchema } from './session.ts';
 import { SessionsService } from './sessions.service.ts';
+
+/** A person who gave the right password, and the device that they proved to have signed in on before. */
+export interface ProvenPerson {
+  readonly person: Person;
+  readonly device: KnownDevice | null;
+}
 
 /** Passport's strategy for e-mail address and password. */
 @Injectable()
 export class PasswordStrategy extends PassportStrategy(Strategy, 'password') {
   readonly #sessions: SessionsService;
+  readonly #devices: KnownDevices;
 
-  constructor(@Inject(SessionsService) sessions: SessionsService) {
+  constructor(@Inject(SessionsService) sessions: SessionsService, @Inject(KnownDevices) devices: KnownDevices) {
     super({ usernameField: 'email', passwordField: 'password', passReqToCallback: true });
     this.#sessions = sessions;
+    this.#devices = devices;
   }
 
-  /** Called by passport with the fields of the body; what it resolves to becomes `request.user`. */
-  validate(request: FastifyRequest, email: unknown, password: unknown): Promise<Person> {
-    return this.#sessions.authenticate(parseInput(signInSchema, { email, password }, 'body'), addressOf(request));
+  /** Called by passport for a body with both fields; what it resolves to becomes `request.user`. */
+  async validate(request: FastifyRequest): Promise<ProvenPerson> {
+    const input = parseInput(signInSchema, request.body, 'body');
+    const token = deviceTokenInCookies(request.headers.cookie, accountOf(input.email));
+    const device = await this.#devices.recognise(input.email, token);
+    return { person: await this.#sessions.authenticate(input, { address: addressOf(request), device }), device };
   }
 }
 

@@ -1,3 +1,4 @@
+import { isStorable } from '@weir/platform/graphql';
 import { z } from 'zod';
 import { emailSchema, type Person } from '../people/person.ts';
 import type { Tenant } from '../tenants/tenant.ts';
@@ -26,5 +27,10 @@ export function isLive(session: SessionRecord, now: Date): boolean {
 }
 
 /** Any password may be tried that could be somebody's; the bound is only against waste. */
-export const signInSchema = z.object({ email: emailSchema, password: z.string().min(1).max(1_000) });
+export const signInSchema = z.object({
+  email: emailSchema,
+  password: z.string().min(1).max(1_000),
+  /** Slug of the tenant, for a person whose address and password are the same in several. */
+  tenant: z.string().min(1).max(40).refine(isStorable, 'must be the slug of a tenant').optional(),
+});
 export type SignIn = z.infer<typeof signInSchema>;

@@ -2,10 +2,10 @@ import { Controller, Get, HttpCode, Inject, Post, Req, Res, UseGuards } from '@n
 import { AppError } from '@weir/kernel';
 import { SETTINGS } from '@weir/platform/service';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Person } from '../people/person.ts';
 import type { AuthSettings } from '../settings.ts';
-import { PasswordGuard } from './password.strategy.ts';
-import { sessionCookie, sessionTokenInCookies } from './session-cookie.ts';
+import { deviceCookie, sessionCookie, sessionTokenInCookies } from './cookies.ts';
+import { KnownDevices } from './known-devices.ts';
+import { PasswordGuard, type ProvenPerson } from './password.strategy.ts';
 import type { SignedIn } from './session.ts';
 import { SessionsService } from './sessions.service.ts';
 
@@ -20,23 +20,33 @@ interface SignedInBody {
 @Controller('auth')
 export class SessionsController {
   readonly #sessions: SessionsService;
-  readonly #settings: AuthSettings;
+  readonly #devices: KnownDevices;
+  /** Browsers must send the cookies over TLS alone: users reach the platform by https, whatever the hop to this process is. */
+  readonly #isSecure: boolean;
 
-  constructor(@Inject(SessionsService) sessions: SessionsService, @Inject(SETTINGS) settings: AuthSettings) {
+  constructor(
+    @Inject(SessionsService) sessions: SessionsService,
+    @Inject(KnownDevices) devices: KnownDevices,
+    @Inject(SETTINGS) settings: AuthSettings,
+  ) {
     this.#sessions = sessions;
-    this.#settings = settings;
+    this.#devices = devices;
+    this.#isSecure = settings.publicUrl !== undefined && new URL(settings.publicUrl).protocol === 'https:';
   }
 
-  /** `{ email, password }` → a session: its token in the body for programs, and in a cookie for browsers. */
+  /** `{ email, password }` → a session: its token in the body for programs, and in a cookie for browsers, which become known devices. */
   @Post('sign-in')
   @HttpCode(200)
   @UseGuards(PasswordGuard)
   async signIn(
-    @Req() request: { readonly user: Person },
+    @Req() request: { readonly user: ProvenPerson },
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SignedInBody & { readonly token: string }> {
-    const opened = await this.#sessions.open(request.user);
-    this.#setCookie(reply, opened.token, opened.expiresAt);
+    const { person, device } = request.user;
+    const opened = await this.#sessions.open(person);
+    this.#setSessionCookie(reply, opened.token, opened.expiresAt);
+    const proof = await this.#devices.remember(person.email, device);
+    void reply.header('set-cookie', deviceCookie(proof.account, proof.token, proof.expiresAt, this.#isSecure));
     return { token: opened.token, ...bodyOf(opened) };
   }
 
@@ -45,7 +55,7 @@ export class SessionsController {
   @HttpCode(204)
   async signOut(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<void> {
     // The browser forgets the cookie whatever becomes of the session.
-    this.#setCookie(reply, '', new Date(0));
+    this.#setSessionCookie(reply, '', new Date(0));
     await this.#sessions.signOut(sessionTokenOf(request));
   }
 
@@ -55,9 +65,9 @@ export class SessionsController {
     return bodyOf(await this.#sessions.current(sessionTokenOf(request)));
   }
 
-  #setCookie(reply: FastifyReply, value: string, expires: Date): void {
+  #setSessionCookie(reply: FastifyReply, value: string, expires: Date): void {
     void reply.header('cache-control', 'no-store');
-    void reply.header('set-cookie', sessionCookie(value, expires, this.#settings.cookieSecure));
+    void reply.header('set-cookie', sessionCookie(value, expires, this.#isSecure));
   }
 }
 

@@ -2,8 +2,7 @@ import { SESSION_COOKIE, verifySessionToken } from '@weir/access';
 import { sessionRevoked, signingKeyChanged } from '@weir/contracts';
 import { anOperator, eventually, TestClock, type TestService } from '@weir/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { anonymous, aPerson, aTenant, PASSWORD, signIn, startAuth } from '../auth.fixture.ts';
-import { ATTEMPTS_PER_ADDRESS, ATTEMPTS_PER_EMAIL } from './sign-in-throttle.ts';
+import { anonymous, aPerson, aTenant, deviceCookieOf, PASSWORD, signIn, startAuth } from '../auth.fixture.ts';
 
 interface Opened {
   readonly token: string;
@@ -39,9 +38,9 @@ describe('sign-in', () => {
       tenant: { id: tenantId, slug: expect.any(String), displayName: expect.any(String) },
       person: { id: owner.id, name: 'Olga Owner', email: ownerEmail, role: 'owner' },
     });
-    const cookie = response.headers.get('set-cookie') ?? '';
-    expect(cookie).toContain(`${SESSION_COOKIE}=${body.token};`);
-    expect(cookie).toMatch(/; HttpOnly; SameSite=Lax$/);
+    const [session, device] = response.headers.getSetCookie();
+    expect(session).toMatch(new RegExp(`^${SESSION_COOKIE}=${body.token}; Path=/; Expires=[^;]+; HttpOnly; SameSite=Lax$`));
+    expect(device).toMatch(/^weir_device_[0-9a-f]{12}=[^;]+; Path=\/auth\/sign-in; Expires=[^;]+; HttpOnly; SameSite=Strict$/);
     expect(response.headers.get('cache-control')).toBe('no-store');
   });
 
@@ -111,45 +110,6 @@ describe('sign-in', () => {
   });
 });
 
-describe('guessing', () => {
-  it("is stopped for an e-mail address with Retry-After, from wherever it comes; another person's sign-in goes on", async () => {
-    const [victim, other] = [await aTenant(auth, operator), await aTenant(auth, operator)];
-    const guesses = await Promise.all(
-      Array.from({ length: ATTEMPTS_PER_EMAIL + 3 }, (_, i) => signIn(auth, victim.ownerEmail, `guess ${i}`, `198.51.100.${i}`)),
-    );
-    expect(guesses.filter(({ status }) => status === 401)).toHaveLength(ATTEMPTS_PER_EMAIL);
-    expect(guesses.filter(({ status }) => status === 429)).toHaveLength(3);
-    const refused = await signIn(auth, victim.ownerEmail, PASSWORD, '198.51.100.200');
-    expect(refused.status).toBe(429);
-    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(800);
-    expect(await refused.json()).toMatchObject({ error: { code: 'auth.too_many_attempts' } });
-    expect((await signIn(auth, other.ownerEmail, PASSWORD, '198.51.100.0')).status).toBe(200);
-  });
-
-  it('is stopped for a network address that tries many people; what it claims to forward for does not help it', async () => {
-    const statuses: number[] = [];
-    for (let i = 0; i <= ATTEMPTS_PER_ADDRESS; i++) {
-      const response = await auth.request('/auth/sign-in', {
-        principal: anonymous,
-        method: 'POST',
-        headers: { 'content-type': 'application/json', 'x-forwarded-for': `10.0.0.${i}, 2001:db8:0:1::${i}` },
-        body: JSON.stringify({ email: `person-${i}@many.example`, password: 'Spring2026!' }),
-      });
-      statuses.push(response.status);
-    }
-    expect(statuses.slice(0, -1).every((status) => status === 401)).toBe(true);
-    expect(statuses.at(-1)).toBe(429);
-  });
-
-  it('is forgotten after the right password', async () => {
-    const { ownerEmail } = await aTenant(auth, operator);
-    for (let round = 0; round < 2; round++) {
-      for (let i = 0; i < ATTEMPTS_PER_EMAIL - 1; i++) expect((await signIn(auth, ownerEmail, 'wrong', '203.0.113.5')).status).toBe(401);
-      expect((await signIn(auth, ownerEmail, PASSWORD, '203.0.113.5')).status).toBe(200);
-    }
-  });
-});
-
 describe('a session', () => {
   it('is shown to its own token, in a header or in the cookie', async () => {
     const { ownerEmail, tenantId } = await aTenant(auth, operator);
@@ -196,6 +156,9 @@ describe('a session', () => {
     });
     const forged = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from('{"sub":"x"}').toString('base64url')}.`;
     expect(await (await withToken('/auth/session', forged)).json()).toMatchObject({ error: { code: 'auth.invalid' } });
+    const { ownerEmail } = await aTenant(auth, operator);
+    const proofOfDevice = deviceCookieOf(await signIn(auth, ownerEmail, PASSWORD)).split('=')[1] ?? '';
+    expect(await (await withToken('/auth/session', proofOfDevice)).json()).toMatchObject({ error: { code: 'auth.invalid' } });
   });
 });
 

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { sessionRevoked } from '@weir/contracts';
 import { AppError, type Clock, type Ids } from '@weir/kernel';
@@ -12,9 +13,13 @@ import { SigningKeysService } from '../signing-keys/signing-keys.service.ts';
 import { findTenant, holdTenant } from '../tenants/tenants.store.ts';
 import { isLive, type SessionRecord, type SignedIn, type SignIn } from './session.ts';
 import { findSession, insertSession, markRevoked, takeExpired } from './sessions.store.ts';
-import { SignInThrottle } from './sign-in-throttle.ts';
+import { SignInThrottle, type SignInSource } from './sign-in-throttle.ts';
 
 const HOUR_MS = 3_600_000;
+/** Tenants that an address is searched in without the name of one: bounds the password hashes of a sign-in. */
+const MAX_CANDIDATES = 4;
+/** Shortest check of a password: hides how many tenants have the address, each of which costs a hash (some 30 ms, side by side). */
+const CHECK_MIN_MS = 100;
 
 /** Sign-in with a password, and the sessions that come of it. */
 @Injectable()
@@ -51,18 +56,23 @@ export class SessionsService {
   /**
    * Who has this e-mail address and this password. Whether there is such an address cannot be told from the answer or its time.
    *
-   * @param address network address of the caller
-   * @throws auth.too_many_attempts
+   * @throws auth.too_many_attempts  with the time after which this source is admitted
    * @throws auth.sign_in_failed
    * @throws access.tenant_suspended
    */
-  async authenticate(input: SignIn, address: string): Promise<Person> {
-    await this.#throttle.begin(input.email, address);
-    const found = await this.#database.transaction(ACROSS_TENANTS, (tx) => findForSignIn(tx, input.email));
-    const isRight = await this.#passwords.verify(input.password, found?.passwordHash ?? null);
-    if (found === null || !isRight) throw new AppError('auth.sign_in_failed');
-    await this.#throttle.succeeded(input.email, address);
-    return found.person;
+  async authenticate(input: SignIn, source: SignInSource): Promise<Person> {
+    const attempt = await this.#throttle.begin(input.email, source);
+    const person = await this.#personOf(input).catch(async (error: unknown) => {
+      // Where the attempt cannot be taken back either, it stays counted: the caller reads the first error.
+      await this.#throttle.withdrawn(attempt).catch(() => undefined);
+      throw error;
+    });
+    if (person === null) {
+      this.#throttle.failed(attempt);
+      throw new AppError('auth.sign_in_failed');
+    }
+    await this.#throttle.succeeded(attempt);
+    return person;
   }
 
   /**
@@ -129,6 +139,16 @@ export class SessionsService {
       if (!(await markRevoked(tx, tenantId, id, new Date(this.#clock.now())))) return;
       await this.#outbox.publish(tx, sessionRevoked, { id, expiresAt: new Date(expiresAtMs).toISOString() }, { tenant: tenantId });
     });
+  }
+
+  /** The oldest person with this address and this password, or null. */
+  async #personOf(input: SignIn): Promise<Person | null> {
+    const earliestAnswer = setTimeout(CHECK_MIN_MS);
+    const found = await this.#database.transaction(ACROSS_TENANTS, (tx) => findForSignIn(tx, input.email, input.tenant, MAX_CANDIDATES));
+    const hashes = found.length === 0 ? [null] : found.map(({ passwordHash }) => passwordHash);
+    const areRight = await Promise.all(hashes.map((passwordHash) => this.#passwords.verify(input.password, passwordHash)));
+    await earliestAnswer;
+    return found.find((_, index) => areRight[index])?.person ?? null;
   }
 
   /** An expired token is refused by its own time, so its row and its revocation are no longer needed. */

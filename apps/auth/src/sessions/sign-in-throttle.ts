@@ -1,81 +1,152 @@
 import { hash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import { AppError } from '@weir/kernel';
-import { asUnavailable, Database } from '@weir/platform/database';
-import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
+import { AppError, type Clock } from '@weir/kernel';
+import { ACROSS_TENANTS, Database } from '@weir/platform/database';
+import { CLOCK } from '@weir/platform/service';
 import type { AuthDatabase } from '../auth-database.ts';
+import { accountOf, type KnownDevice } from './known-device.ts';
+import { networkOf } from './network.ts';
+import {
+  countWide,
+  lockHistory,
+  purgeAttempts,
+  saveSource,
+  takeBackWide,
+  takeBackFromSource,
+  type AttemptKeys,
+} from './sign-in-attempts.store.ts';
+import { decide, type SignInDecision } from './sign-in-delay.ts';
 
-const WINDOW_SECONDS = 15 * 60;
-/** Guesses at one person's password: 960 a day at most, against 12 characters. */
-export const ATTEMPTS_PER_EMAIL = 10;
-/** An office behind one address may mistype more often; somebody who tries one password on many people may not. */
-export const ATTEMPTS_PER_ADDRESS = 50;
+/** Failures of a source are forgotten so long after the last one: several times the longest delay. */
+const SOURCE_MEMORY_MS = 2 * 3_600_000;
+/** Window in which failures of an account and of a network are counted. */
+const WIDE_WINDOW_MS = 15 * 60_000;
+const PURGE_INTERVAL_MS = 60_000;
+/** Some 100 MB of table and indexes. */
+const MAX_RECORDS = 500_000;
+/** Attempts of one network in progress: a quarter of the password hashes that may be, so that no network takes all of them. */
+export const MAX_IN_PROGRESS = 16;
+
+/** Where a sign-in comes from. */
+export interface SignInSource {
+  /** Network address of the client, as the gateway saw it. */
+  readonly address: string;
+  /** Proof of an earlier sign-in to the account; null without one. */
+  readonly device: KnownDevice | null;
+}
+
+/** An admitted attempt, to be settled by `succeeded`, `failed` or `withdrawn`. */
+export interface SignInAttempt {
+  readonly keys: AttemptKeys;
+  /** Bounds attempts in progress: the network or the known device. */
+  readonly origin: string;
+}
 
 /**
- * Slows down guessing, for each e-mail address and for each network address. Counts are in PostgreSQL, so that they hold
- * for all processes of auth and outlive a restart; e-mail addresses stand there as digests. An attempt is counted before
- * the password is checked, and taken back when it was right: a burst of guesses cannot slip through together.
+ * Delays password guessing by account and source (a network, or a device that signed in before), see `decide`. Counts are in
+ * PostgreSQL: they hold for all processes of auth and survive a restart. An attempt is counted before its password is checked
+ * and taken back when it was right, so a burst of guesses is not admitted together.
  */
 @Injectable()
 export class SignInThrottle {
-  readonly #byEmail: RateLimiterPostgres;
-  readonly #byAddress: RateLimiterPostgres;
+  readonly #database: AuthDatabase;
+  readonly #clock: Clock;
+  readonly #inProgress = new Map<string, number>();
+  #purgedAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(@Inject(Database) database: AuthDatabase) {
-    const shared = {
-      storeClient: database.sql,
-      storeType: 'pool',
-      tableName: 'sign_in_attempts',
-      schemaName: database.schema,
-      tableCreated: true,
-      clearExpiredByTimeout: true,
-      duration: WINDOW_SECONDS,
-    };
-    this.#byEmail = new RateLimiterPostgres({ ...shared, keyPrefix: 'email', points: ATTEMPTS_PER_EMAIL });
-    this.#byAddress = new RateLimiterPostgres({ ...shared, keyPrefix: 'address', points: ATTEMPTS_PER_ADDRESS });
+  constructor(@Inject(Database) database: AuthDatabase, @Inject(CLOCK) clock: Clock) {
+    this.#database = database;
+    this.#clock = clock;
   }
 
   /**
-   * Counts an attempt.
+   * Counts an attempt as failed until it is settled.
    *
-   * @throws auth.too_many_attempts  with the time after which another makes sense
+   * @throws auth.too_many_attempts  with the time after which the source's next attempt is admitted
    */
-  async begin(email: string, address: string): Promise<void> {
+  async begin(email: string, source: SignInSource): Promise<SignInAttempt> {
+    const attempt = attemptOf(email, source);
+    this.#enter(attempt.origin);
     try {
-      await Promise.all([this.#byEmail.consume(digest(email)), this.#byAddress.consume(networkOf(address))]);
-    } catch (thrown) {
-      if (thrown instanceof RateLimiterRes) throw new AppError('auth.too_many_attempts', { retryAfterMs: thrown.msBeforeNext });
-      throw asUnavailable(thrown);
+      const nowMs = this.#clock.now();
+      const decision = await this.#count(attempt.keys, source.device !== null, nowMs);
+      if (!decision.isAdmitted) throw new AppError('auth.too_many_attempts', { retryAfterMs: decision.notBeforeMs - nowMs });
+      return attempt;
+    } catch (error) {
+      this.#leave(attempt.origin);
+      throw error;
     }
   }
 
-  /** The password was right: forgets the failures of this person, and counts nothing against the network address. */
-  async succeeded(email: string, address: string): Promise<void> {
-    try {
-      await Promise.all([this.#byEmail.delete(digest(email)), this.#byAddress.reward(networkOf(address))]);
-    } catch (thrown) {
-      throw asUnavailable(thrown);
-    }
+  /** The password was right: clears the failures of this source, and takes back this attempt alone from the account and the network. */
+  async succeeded({ keys, origin }: SignInAttempt): Promise<void> {
+    this.#leave(origin);
+    const nowMs = this.#clock.now();
+    await this.#database.sqlTransaction(ACROSS_TENANTS, async (client) => {
+      // The record stays: a source that proved the password is not new, and does not wait for the wide counts.
+      await saveSource(client, keys.source, 0, new Date(nowMs), new Date(nowMs + SOURCE_MEMORY_MS));
+      await takeBackWide(client, keys);
+    });
+  }
+
+  /** The password was wrong: the attempt stays counted. */
+  failed({ origin }: SignInAttempt): void {
+    this.#leave(origin);
+  }
+
+  /** The password was not checked: the attempt does not count. */
+  async withdrawn({ keys, origin }: SignInAttempt): Promise<void> {
+    this.#leave(origin);
+    await this.#database.sqlTransaction(ACROSS_TENANTS, async (client) => {
+      await takeBackFromSource(client, keys.source, new Date(this.#clock.now()));
+      await takeBackWide(client, keys);
+    });
+  }
+
+  async #count(keys: AttemptKeys, isKnownDevice: boolean, nowMs: number): Promise<SignInDecision> {
+    const now = new Date(nowMs);
+    return this.#database.sqlTransaction(ACROSS_TENANTS, async (client) => {
+      if (nowMs - this.#purgedAtMs >= PURGE_INTERVAL_MS) {
+        this.#purgedAtMs = nowMs;
+        await purgeAttempts(client, now, MAX_RECORDS);
+      }
+      const history = await lockHistory(client, keys, now);
+      const decision = decide(history, isKnownDevice, nowMs);
+      const failures = history.source?.failures ?? 0;
+      if (decision.isAdmitted || history.source === null) {
+        const remembered = new Date(Math.max(decision.notBeforeMs, nowMs) + SOURCE_MEMORY_MS);
+        await saveSource(client, keys.source, decision.isAdmitted ? failures + 1 : failures, new Date(decision.notBeforeMs), remembered);
+      }
+      if (decision.isAdmitted) await countWide(client, keys, now, new Date(nowMs + WIDE_WINDOW_MS));
+      return decision;
+    });
+  }
+
+  /** @throws auth.too_many_attempts */
+  #enter(origin: string): void {
+    const count = this.#inProgress.get(origin) ?? 0;
+    if (count >= MAX_IN_PROGRESS)
+      throw new AppError('auth.too_many_attempts', { message: 'Too many sign-ins at once from one network.', retryAfterMs: 1_000 });
+    this.#inProgress.set(origin, count + 1);
+  }
+
+  #leave(origin: string): void {
+    const count = (this.#inProgress.get(origin) ?? 1) - 1;
+    if (count === 0) this.#inProgress.delete(origin);
+    else this.#inProgress.set(origin, count);
   }
 }
 
-function digest(email: string): string {
-  return hash('sha256', email, 'hex');
+function attemptOf(email: string, { address, device }: SignInSource): SignInAttempt {
+  const account = accountOf(email);
+  const network = `network ${networkOf(address)}`;
+  const origin = device === null ? network : `device ${device.id}`;
+  return {
+    origin,
+    keys: { source: digest(`source ${account} ${origin}`), account: digest(`account ${account}`), network: digest(network) },
+  };
 }
 
-/** An IPv6 host has a whole /64 to choose from, so that network counts as one. */
-export function networkOf(address: string): string {
-  if (!address.includes(':') || address.includes('.')) return address;
-  const [head = '', tail] = address.toLowerCase().split('::');
-  const groups = head === '' ? [] : head.split(':');
-  const missing = tail === undefined ? 0 : 8 - groups.length - (tail === '' ? 0 : tail.split(':').length);
-  const all = [
-    ...groups,
-    ...Array.from({ length: Math.max(0, missing) }, () => '0'),
-    ...(tail === undefined || tail === '' ? [] : tail.split(':')),
-  ];
-  return `${all
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')}::/64`;
+function digest(text: string): string {
+  return hash('sha256', text, 'hex');
 }

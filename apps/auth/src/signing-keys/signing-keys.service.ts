@@ -33,9 +33,19 @@ export class SigningKeysService implements OnModuleInit {
   }
 
   sign(session: Session): Promise<string> {
+    return signSessionToken(session, this.privateJwk(), this.#clock.now());
+  }
+
+  /** The key that signs now, with its `kid`. It never leaves auth. */
+  privateJwk(): JWK {
     const [key] = this.#keys;
     if (key === undefined) throw new Error('there is no signing key before the service has started');
-    return signSessionToken(session, { ...key.privateJwk, kid: key.id }, this.#clock.now());
+    return { ...key.privateJwk, kid: key.id };
+  }
+
+  /** The public key of a `kid`. */
+  publicJwkOf(kid: string): JWK | undefined {
+    return this.#keys.find((key) => key.id === kid)?.publicJwk;
   }
 
   /**
@@ -45,7 +55,7 @@ export class SigningKeysService implements OnModuleInit {
    * @throws auth.invalid
    */
   verify(token: string): Promise<Session> {
-    return verifySessionToken(token, (kid) => this.#keys.find((key) => key.id === kid)?.publicJwk, this.#clock.now());
+    return verifySessionToken(token, (kid) => this.publicJwkOf(kid), this.#clock.now());
   }
 
   /** The public keys, for whoever checks tokens. */

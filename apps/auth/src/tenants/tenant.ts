@@ -1,5 +1,9 @@
 import { PLATFORM_TENANT_ID } from '@weir/access';
+import type { KeyLimits, TenantState } from '@weir/contracts';
+import { AppError } from '@weir/kernel';
+import { idInput } from '@weir/platform/graphql';
 import { z } from 'zod';
+import { limitsInput } from '../limits.ts';
 import { newPersonSchema } from '../people/person.ts';
 import { displayText } from '../texts.ts';
 
@@ -10,6 +14,8 @@ export interface Tenant {
   readonly slug: string;
   readonly displayName: string;
   readonly status: TenantStatus;
+  /** Limits of all its calls together, set by the operator; limits of its keys that are higher have no effect. */
+  readonly limits: KeyLimits;
   readonly createdAt: Date;
 }
 
@@ -21,6 +27,21 @@ export const PLATFORM_TENANT: Pick<Tenant, 'id' | 'slug' | 'displayName'> = {
   slug: PLATFORM_TENANT_ID,
   displayName: 'Platform',
 };
+
+/** What everyone else knows of a tenant. */
+export function tenantState(tenant: Tenant): TenantState {
+  return { id: tenant.id, slug: tenant.slug, displayName: tenant.displayName, status: tenant.status, limits: tenant.limits };
+}
+
+/**
+ * May the tenant have one more of what it has `count` of?
+ *
+ * @param what in the plural, for the message
+ * @throws tenant.limit_reached
+ */
+export function checkRoom(what: string, count: number, max: number): void {
+  if (count >= max) throw new AppError('tenant.limit_reached', { message: `The tenant has ${count} ${what} and may have ${max}.` });
+}
 
 const slugSchema = z
   .string()
@@ -37,4 +58,7 @@ export const createTenantSchema = z.object({
 });
 export type CreateTenant = z.infer<typeof createTenantSchema>;
 
-export const tenantIdSchema = z.object({ id: z.string().min(1).max(64) });
+export const tenantIdSchema = z.object({ id: idInput });
+
+export const setTenantLimitsSchema = z.intersection(tenantIdSchema, limitsInput);
+export type SetTenantLimits = z.infer<typeof setTenantLimitsSchema>;

@@ -1,4 +1,4 @@
-import { Field, ID, InputType, ObjectType, registerEnumType } from '@nestjs/graphql';
+import { Field, ID, InputType, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
 import { connectionOf } from '@weir/platform/graphql';
 import { NewPersonInput, PersonType } from '../people/people.graph.ts';
 import type { Person } from '../people/person.ts';
@@ -10,6 +10,17 @@ registerEnumType(statuses, {
   description: 'May the tenant use the platform?',
   valuesMap: { ACTIVE: { description: 'Yes.' }, SUSPENDED: { description: 'No: everything that its people and keys ask for is refused.' } },
 });
+
+@ObjectType('TenantLimits', {
+  description: "Limits of all calls of a tenant together, set by the operator; null means the platform's default.",
+})
+export class TenantLimitsType {
+  @Field(() => Int, { nullable: true, description: 'Calls per minute.' })
+  requestsPerMinute!: number | null;
+
+  @Field(() => Int, { nullable: true, description: 'Calls in flight at the same time.' })
+  maxInFlight!: number | null;
+}
 
 @ObjectType('Tenant', { description: 'A customer of the platform, or the operator itself.' })
 export class TenantType implements Tenant {
@@ -24,6 +35,9 @@ export class TenantType implements Tenant {
 
   @Field(() => statuses, { description: 'May it use the platform?' })
   status!: TenantStatus;
+
+  @Field(() => TenantLimitsType, { description: 'Limits of all its calls together. Higher limits of its keys have no effect.' })
+  limits!: TenantLimitsType;
 
   @Field(() => Date, { description: 'When it was made.' })
   createdAt!: Date;
@@ -73,6 +87,24 @@ export class ReactivateTenantInput {
 
 @ObjectType({ description: 'The tenant that was reactivated.' })
 export class ReactivateTenantPayload {
+  @Field(() => TenantType, { description: 'The tenant.' })
+  tenant!: Tenant;
+}
+
+@InputType({ description: "A tenant's limits; what is null or left out is the platform's default." })
+export class SetTenantLimitsInput {
+  @Field(() => ID, { description: 'Id of the tenant.' })
+  id!: string;
+
+  @Field(() => Int, { nullable: true, description: 'Calls per minute, 1 to 1,000,000.' })
+  requestsPerMinute?: number | null;
+
+  @Field(() => Int, { nullable: true, description: 'Calls in flight at the same time, 1 to 10,000.' })
+  maxInFlight?: number | null;
+}
+
+@ObjectType({ description: 'The tenant with its new limits.' })
+export class SetTenantLimitsPayload {
   @Field(() => TenantType, { description: 'The tenant.' })
   tenant!: Tenant;
 }

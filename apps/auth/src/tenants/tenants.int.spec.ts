@@ -1,5 +1,6 @@
 import { servicePrincipal } from '@weir/access';
 import { tenantChanged } from '@weir/contracts';
+import { encodeCursor } from '@weir/platform/graphql';
 import { anOperator, aPrincipal, eventually, type TestService } from '@weir/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { aTenant, launcher, PASSWORD, signIn, startAuth } from '../auth.fixture.ts';
@@ -40,17 +41,22 @@ describe('createTenant', () => {
     expect(errors?.[0]?.extensions).toMatchObject({ code: 'access.forbidden' });
   });
 
-  it('makes nothing when the slug or the address is taken', async () => {
+  it('makes nothing when the slug is taken', async () => {
     await auth.graphql(operator, CREATE, input('taken'));
     const again = await auth.graphql(operator, CREATE, input('taken', { owner: { email: 'x@y.example', name: 'X', password: PASSWORD } }));
     expect(again.errors?.[0]?.extensions).toMatchObject({ code: 'tenant.slug_taken', field: 'input.slug' });
-    const address = await auth.graphql(
-      operator,
-      CREATE,
-      input('free', { owner: { email: 'OWNER@taken.example', name: 'X', password: PASSWORD } }),
-    );
-    expect(address.errors?.[0]?.extensions).toMatchObject({ code: 'person.email_taken', field: 'input.owner.email' });
-    expect((await auth.graphql(operator, CREATE, input('free'))).errors).toBeUndefined();
+    expect((await signIn(auth, 'x@y.example', PASSWORD)).status).toBe(401);
+  });
+
+  it('takes an owner whose address another tenant has', async () => {
+    await auth.graphql(operator, CREATE, input('first'));
+    const owner = { email: 'OWNER@first.example', name: 'X', password: 'another good password' };
+    expect((await auth.graphql(operator, CREATE, input('second', { owner }))).errors).toBeUndefined();
+    for (const [password, slug] of [
+      [PASSWORD, 'first'],
+      [owner.password, 'second'],
+    ] as const)
+      expect(await (await signIn(auth, owner.email, password)).json()).toMatchObject({ tenant: { slug } });
   });
 
   it.each([
@@ -105,6 +111,20 @@ describe('tenants', () => {
   });
 });
 
+it.each(['suspendTenant', 'reactivateTenant', 'setTenantLimits'])('%s names an id that none can be', async (mutation) => {
+  for (const id of ['\u0000', '\ud800', '*']) {
+    const { errors } = await auth.graphql(operator, `mutation ($id: ID!) { ${mutation}(input: { id: $id }) { tenant { id } } }`, { id });
+    expect(errors?.[0]?.extensions).toMatchObject({ code: 'request.invalid', field: 'input.id' });
+  }
+});
+
+it('tenants names a cursor that no page gave', async () => {
+  for (const after of [encodeCursor('\u0000'), encodeCursor(['a', '\ud800'])]) {
+    const { errors } = await auth.graphql(operator, 'query ($after: String) { tenants(after: $after) { nodes { id } } }', { after });
+    expect(errors?.[0]?.extensions).toMatchObject({ code: 'request.invalid', field: 'after' });
+  }
+});
+
 describe('suspendTenant', () => {
   const SUSPEND = 'mutation ($id: ID!) { suspendTenant(input: { id: $id }) { tenant { status } } }';
   const REACTIVATE = 'mutation ($id: ID!) { reactivateTenant(input: { id: $id }) { tenant { status } } }';
@@ -138,6 +158,53 @@ describe('suspendTenant', () => {
       code: 'request.invalid',
       field: 'input.id',
     });
+  });
+});
+
+describe('setTenantLimits', () => {
+  const SET =
+    'mutation ($input: SetTenantLimitsInput!) { setTenantLimits(input: $input) { tenant { id limits { requestsPerMinute maxInFlight } } } }';
+  const READ = '{ tenant { limits { requestsPerMinute maxInFlight } } }';
+
+  it('is announced, shown to the tenant, kept by other changes, and undone by leaving the limits out', async () => {
+    const [{ tenantId, owner }, other] = [await aTenant(auth, operator), await aTenant(auth, operator)];
+    const { tenants } = await auth.project({ tenants: tenantChanged });
+    const none = { requestsPerMinute: null, maxInFlight: null };
+    expect((await auth.graphql(owner, READ)).data).toEqual({ tenant: { limits: none } });
+    await eventually(() => tenants.get(tenantId)?.limits?.maxInFlight === null);
+    const limits = { requestsPerMinute: 1_200, maxInFlight: 8 };
+    const set = await auth.graphql(operator, SET, { input: { id: tenantId, ...limits } });
+    expect(set.data).toEqual({ setTenantLimits: { tenant: { id: tenantId, limits } } });
+    await auth.graphql(operator, 'mutation ($id: ID!) { suspendTenant(input: { id: $id }) { tenant { id } } }', { id: tenantId });
+    await eventually(() => tenants.get(tenantId)?.status === 'suspended');
+    expect(tenants.get(tenantId)?.limits).toEqual(limits);
+    expect((await auth.graphql(owner, READ)).data).toEqual({ tenant: { limits } });
+    expect((await auth.graphql(other.owner, READ)).data).toEqual({ tenant: { limits: none } });
+    await auth.graphql(operator, SET, { input: { id: tenantId } });
+    await eventually(() => tenants.get(tenantId)?.limits?.requestsPerMinute === null);
+  });
+
+  it("is not for a tenant's own people, neither for their own tenant nor for another", async () => {
+    const [one, other] = [await aTenant(auth, operator), await aTenant(auth, operator)];
+    for (const id of [one.tenantId, other.tenantId]) {
+      const { errors } = await auth.graphql(one.owner, SET, { input: { id, requestsPerMinute: 1_000_000 } });
+      expect(errors?.[0]?.extensions.code).toBe('access.forbidden');
+    }
+  });
+
+  it.each([
+    ['input.requestsPerMinute', { requestsPerMinute: 0 }],
+    ['input.requestsPerMinute', { requestsPerMinute: 1_000_001 }],
+    ['input.maxInFlight', { maxInFlight: -1 }],
+    ['input.maxInFlight', { maxInFlight: 10_001 }],
+  ])('names the field %s that is out of bounds', async (field, limits) => {
+    const { errors } = await auth.graphql(operator, SET, { input: { id: 'x', ...limits } });
+    expect(errors?.[0]?.extensions).toMatchObject({ code: 'request.invalid', field });
+  });
+
+  it('refuses an unknown tenant', async () => {
+    const { errors } = await auth.graphql(operator, SET, { input: { id: 'nobody', maxInFlight: 1 } });
+    expect(errors?.[0]?.extensions.code).toBe('tenant.not_found');
   });
 });
 

@@ -3,12 +3,14 @@ import { Args, Mutation, Query, Resolver } from '@nestjs/graphql';
 import type { Principal } from '@weir/access';
 import { PageArgs, pageOf, pageRequest, parseInput, type Connection } from '@weir/platform/graphql';
 import { CurrentPrincipal } from '@weir/platform/http';
-import { createTenantSchema, tenantIdSchema, type Tenant } from './tenant.ts';
+import { createTenantSchema, setTenantLimitsSchema, tenantIdSchema, type Tenant } from './tenant.ts';
 import {
   CreateTenantInput,
   CreateTenantPayload,
   ReactivateTenantInput,
   ReactivateTenantPayload,
+  SetTenantLimitsInput,
+  SetTenantLimitsPayload,
   SuspendTenantInput,
   SuspendTenantPayload,
   TenantConnection,
@@ -57,5 +59,15 @@ export class TenantsResolver {
     @Args('input', { description: 'Which tenant.' }) input: ReactivateTenantInput,
   ): Promise<ReactivateTenantPayload> {
     return { tenant: await this.#tenants.reactivate(principal, parseInput(tenantIdSchema, input).id) };
+  }
+
+  @Mutation(() => SetTenantLimitsPayload, {
+    description: 'Limits all calls of a tenant together. Its keys share the limits; a higher limit of a key has no effect. For operators.',
+  })
+  async setTenantLimits(
+    @CurrentPrincipal() principal: Principal,
+    @Args('input', { description: 'Which tenant, and its limits.' }) input: SetTenantLimitsInput,
+  ): Promise<SetTenantLimitsPayload> {
+    return { tenant: await this.#tenants.setLimits(principal, parseInput(setTenantLimitsSchema, input)) };
   }
 }

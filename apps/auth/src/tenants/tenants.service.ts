@@ -1,21 +1,17 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { authorise, PLATFORM_TENANT_ID, type Principal } from '@weir/access';
-import { tenantChanged, type TenantState } from '@weir/contracts';
+import { tenantChanged } from '@weir/contracts';
 import { AppError, type Clock, type Ids } from '@weir/kernel';
 import { ACROSS_TENANTS, Database, Outbox } from '@weir/platform/database';
 import type { PageRequest } from '@weir/platform/graphql';
 import { CLOCK, IDS } from '@weir/platform/service';
 import type { AuthDatabase, AuthTransaction } from '../auth-database.ts';
 import { Passwords } from '../people/passwords.ts';
+import { NO_LIMITS } from '../limits.ts';
 import { insertPerson } from '../people/people.store.ts';
 import type { Person } from '../people/person.ts';
-import type { CreateTenant, Tenant, TenantStatus } from './tenant.ts';
-import { findTenant, insertTenant, listTenants, setTenantStatus } from './tenants.store.ts';
-
-/** What everyone else knows of a tenant. */
-export function tenantState(tenant: Tenant): TenantState {
-  return { id: tenant.id, slug: tenant.slug, displayName: tenant.displayName, status: tenant.status };
-}
+import { tenantState, type CreateTenant, type SetTenantLimits, type Tenant, type TenantStatus } from './tenant.ts';
+import { findTenant, insertTenant, listTenants, setTenantLimits, setTenantStatus } from './tenants.store.ts';
 
 /** Customers of the platform: the operator makes, suspends and lists them; everyone reads their own. */
 @Injectable()
@@ -57,13 +53,19 @@ export class TenantsService {
    *
    * @throws access.forbidden    the principal is no operator
    * @throws tenant.slug_taken
-   * @throws person.email_taken
    */
   async create(principal: Principal, input: CreateTenant): Promise<{ readonly tenant: Tenant; readonly owner: Person }> {
     authorise(principal, 'operator');
     const passwordHash = await this.#passwords.hash(input.owner.password);
     const createdAt = new Date(this.#clock.now());
-    const tenant: Tenant = { id: this.#ids.next(), slug: input.slug, displayName: input.displayName, status: 'active', createdAt };
+    const tenant: Tenant = {
+      id: this.#ids.next(),
+      slug: input.slug,
+      displayName: input.displayName,
+      status: 'active',
+      limits: NO_LIMITS,
+      createdAt,
+    };
     const owner: Person = {
       id: this.#ids.next(),
       tenantId: tenant.id,
@@ -99,10 +101,23 @@ export class TenantsService {
     return this.#setStatus(principal, id, 'active');
   }
 
+  /**
+   * Sets the limits of all calls of a tenant together; null is the platform's default. Throws as `suspend`, except that the
+   * operator's own tenant may be limited.
+   */
+  async setLimits(principal: Principal, { id, ...limits }: SetTenantLimits): Promise<Tenant> {
+    return this.#change(principal, (tx) => setTenantLimits(tx, id, limits));
+  }
+
   async #setStatus(principal: Principal, id: string, status: TenantStatus): Promise<Tenant> {
+    return this.#change(principal, (tx) => setTenantStatus(tx, id, status));
+  }
+
+  /** Changes a tenant and announces what it is then. */
+  async #change(principal: Principal, change: (tx: AuthTransaction) => Promise<Tenant>): Promise<Tenant> {
     authorise(principal, 'operator');
     return this.#database.transaction(ACROSS_TENANTS, async (tx) => {
-      const tenant = await setTenantStatus(tx, id, status);
+      const tenant = await change(tx);
       await this.#announce(tx, tenant);
       return tenant;
     });

@@ -1,13 +1,13 @@
+import type { KeyLimits } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
 import { isUniqueViolation } from '@weir/platform/database';
 import type { PageRequest } from '@weir/platform/graphql';
 import type { AuthTransaction } from '../auth-database.ts';
+import type { TenantRow } from '../generated/prisma/client.ts';
 import type { Tenant, TenantStatus } from './tenant.ts';
 
-type Row = Omit<Tenant, 'status'> & { readonly status: string };
-
-function toTenant(row: Row): Tenant {
-  return { ...row, status: row.status === 'suspended' ? 'suspended' : 'active' };
+function toTenant({ requestsPerMinute, maxInFlight, status, ...row }: TenantRow): Tenant {
+  return { ...row, status: status === 'suspended' ? 'suspended' : 'active', limits: { requestsPerMinute, maxInFlight } };
 }
 
 /** @throws tenant.not_found */
@@ -26,7 +26,8 @@ export async function listTenants(tx: AuthTransaction, page: PageRequest): Promi
 /** @throws tenant.slug_taken */
 export async function insertTenant(tx: AuthTransaction, tenant: Tenant): Promise<void> {
   try {
-    await tx.tenantRow.create({ data: tenant });
+    const { limits, ...columns } = tenant;
+    await tx.tenantRow.create({ data: { ...columns, ...limits } });
   } catch (error) {
     throw isUniqueViolation(error) ? new AppError('tenant.slug_taken', { field: 'input.slug' }) : error;
   }
@@ -39,7 +40,25 @@ export async function setTenantStatus(tx: AuthTransaction, id: string, status: T
   return toTenant(row);
 }
 
-/** Locks the tenant's row until the transaction ends: those who add and remove its people go one by one. */
+/** @throws tenant.not_found */
+export async function setTenantLimits(tx: AuthTransaction, id: string, limits: KeyLimits): Promise<Tenant> {
+  const [row] = await tx.tenantRow.updateManyAndReturn({ where: { id }, data: { ...limits } });
+  if (row === undefined) throw new AppError('tenant.not_found');
+  return toTenant(row);
+}
+
+/**
+ * Locks the tenant's row until the transaction ends: what is counted against a bound of the tenant is added one at a time, and
+ * not while a person is removed. Sign-ins do not wait.
+ *
+ * @throws tenant.not_found
+ */
+export async function lockTenantForAdding(tx: AuthTransaction, id: string): Promise<void> {
+  const rows = await tx.$queryRaw<unknown[]>`select id from tenants where id = ${id} for no key update`;
+  if (rows.length === 0) throw new AppError('tenant.not_found');
+}
+
+/** Locks the tenant's row until the transaction ends: those who add and remove its people, and sign in, go one by one. */
 export async function lockTenant(tx: AuthTransaction, id: string): Promise<void> {
   await tx.$queryRaw`select id from tenants where id = ${id} for update`;
 }

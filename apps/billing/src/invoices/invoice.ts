@@ -1,6 +1,6 @@
 import type { Meter, PriceList } from '@weir/contracts';
 import { AppError, roundToPayable, type Money } from '@weir/kernel';
-import type { PageRequest } from '@weir/platform/graphql';
+import { cursorError, cursorInstant, type PageRequest } from '@weir/platform/graphql';
 import { compilePriceList, sumAmounts } from '@weir/pricing';
 import type { BilledPeriod, PeriodSum } from '../usage/usage-sums.store.ts';
 
@@ -69,16 +69,8 @@ export function sortKeyOf(period: BilledPeriod): readonly string[] {
 export function invoiceCursor(page: PageRequest): BilledPeriod | null {
   if (page.after === null) return null;
   const [start, currency] = page.after;
-  if (
-    page.after.length !== 2 ||
-    start === undefined ||
-    currency === undefined ||
-    Number.isNaN(Date.parse(start)) ||
-    !/^[A-Z]{3}$/.test(currency)
-  ) {
-    throw new AppError('request.invalid', { field: 'after', message: 'after: must be a cursor from an earlier page.' });
-  }
-  return { start: new Date(start), currency };
+  if (page.after.length !== 2 || currency === undefined || !/^[A-Z]{3}$/.test(currency)) throw cursorError();
+  return { start: cursorInstant(start), currency };
 }
 
 /**

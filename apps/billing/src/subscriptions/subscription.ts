@@ -1,4 +1,5 @@
 import { entitlementSchema, type Entitlement } from '@weir/contracts';
+import { idInput } from '@weir/platform/graphql';
 import { z } from 'zod';
 import { planCode, type Plan } from '../plans/plan.ts';
 
@@ -18,21 +19,14 @@ export function entitlementOf(subscription: Subscription): Entitlement {
   return entitlementSchema.parse({ tenantId, subscriptionId: id, planId: plan.id, currency: plan.currency, models: plan.models });
 }
 
-/** `*` is how a transaction says that it is about all tenants; it is no tenant. */
-const tenantId = z
-  .string()
-  .min(1)
-  .max(64)
-  .refine((text) => text !== '*' && !text.includes('\u0000'), { error: 'must be the id of a tenant' });
-
 /** What the owner of a tenant sends to subscribe. */
 export const subscribeInput = z.object({ planCode });
 export type Subscribe = z.output<typeof subscribeInput>;
 
 /** What the operator sends to subscribe a tenant. */
-export const subscribeTenantInput = z.object({ tenantId, planCode });
+export const subscribeTenantInput = z.object({ tenantId: idInput, planCode });
 export type SubscribeTenant = z.output<typeof subscribeTenantInput>;
 
 /** What the operator sends to end a tenant's subscription. */
-export const endSubscriptionInput = z.object({ tenantId });
+export const endSubscriptionInput = z.object({ tenantId: idInput });
 export type EndSubscription = z.output<typeof endSubscriptionInput>;

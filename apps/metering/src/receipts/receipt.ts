@@ -1,6 +1,6 @@
 import type { UsageOutcome } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
-import type { PageRequest } from '@weir/platform/graphql';
+import { cursorError, cursorInstant, type PageRequest } from '@weir/platform/graphql';
 import { checkText, isSearchable } from '../search-text.ts';
 
 /** What a call used, and what it cost: the proof of one ledger entry. */
@@ -56,14 +56,6 @@ export interface ReceiptCursor {
 export function receiptCursor(page: PageRequest): ReceiptCursor | null {
   if (page.after === null) return null;
   const [occurredAt, id] = page.after;
-  if (
-    page.after.length !== 2 ||
-    occurredAt === undefined ||
-    id === undefined ||
-    Number.isNaN(Date.parse(occurredAt)) ||
-    !isSearchable(id)
-  ) {
-    throw new AppError('request.invalid', { field: 'after', message: 'after: must be a cursor from an earlier page.' });
-  }
-  return { occurredAt: new Date(occurredAt), id };
+  if (page.after.length !== 2 || id === undefined || !isSearchable(id)) throw cursorError();
+  return { occurredAt: cursorInstant(occurredAt), id };
 }

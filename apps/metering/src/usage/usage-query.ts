@@ -1,5 +1,5 @@
 import { AppError } from '@weir/kernel';
-import type { PageRequest } from '@weir/platform/graphql';
+import { cursorError, cursorInstant, type PageRequest } from '@weir/platform/graphql';
 import { checkText, isSearchable } from '../search-text.ts';
 
 /** Length of the periods that usage is summed over, in UTC. */
@@ -125,9 +125,7 @@ export function sortKeyOf(row: UsageRow): readonly string[] {
  */
 export function usageCursor(page: PageRequest): readonly string[] | null {
   if (page.after === null) return null;
-  const [bucketStart] = page.after;
-  if (page.after.length !== 6 || bucketStart === undefined || Number.isNaN(Date.parse(bucketStart)) || !page.after.every(isSearchable)) {
-    throw new AppError('request.invalid', { field: 'after', message: 'after: must be a cursor from an earlier page.' });
-  }
+  cursorInstant(page.after[0]);
+  if (page.after.length !== 6 || !page.after.every(isSearchable)) throw cursorError();
   return page.after;
 }

@@ -2,8 +2,16 @@ import { Inject } from '@nestjs/common';
 import { Args, ArgsType, Field, Float, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
 import type { Principal } from '@weir/access';
 import type { BackEndKind, Task } from '@weir/contracts';
-import { AppError } from '@weir/kernel';
-import { PageArgs, pageOf, pageRequest, parseInput, type Connection, type PageRequest } from '@weir/platform/graphql';
+import {
+  cursorError,
+  cursorInstant,
+  PageArgs,
+  pageOf,
+  pageRequest,
+  parseInput,
+  type Connection,
+  type PageRequest,
+} from '@weir/platform/graphql';
 import { CurrentPrincipal } from '@weir/platform/http';
 import { z } from 'zod';
 import { searchText, tagText } from '../texts.ts';
@@ -38,7 +46,7 @@ class ModelsArgs extends PageArgs {
 }
 
 const tagsSchema = z.array(tagText).max(20);
-const versionCursor = z.tuple([z.iso.datetime(), z.string().regex(/^[\w-]{1,64}$/)]);
+const versionCursor = z.tuple([z.string(), z.string().regex(/^[\w-]{1,64}$/)]);
 
 @Resolver(() => ModelType)
 export class ModelsResolver {
@@ -74,6 +82,7 @@ export class ModelsResolver {
     @Args() args: PageArgs,
   ): Promise<Connection<ModelVersion>> {
     const page = checked(pageRequest(args), versionCursor);
+    if (page.after !== null) cursorInstant(page.after[0]);
     return pageOf(await this.#versions.list(principal, model.id, page), page, (version) => [version.publishedAt.toISOString(), version.id]);
   }
 
@@ -110,7 +119,6 @@ export class ModelsResolver {
 
 /** A cursor that somebody wrote by hand must not reach the database. */
 function checked(page: PageRequest, schema: z.ZodType): PageRequest {
-  if (page.after !== null && !schema.safeParse(page.after).success)
-    throw new AppError('request.invalid', { field: 'after', message: 'after: must be a cursor from an earlier page.' });
+  if (page.after !== null && !schema.safeParse(page.after).success) throw cursorError();
   return page;
 }

@@ -81,6 +81,8 @@ describe('the platform on one machine', () => {
     expect(new URL(auth.WEIR_DATABASE_URL ?? '').username).toBe('auth');
     expect(worker.WEIR_DATABASE_URL).toBeUndefined();
     expect(worker.WEIR_SPOOL_SYNC).toBe('write');
+    // Both mark what browsers keep by the scheme of the address that users see.
+    for (const seen of [auth, environmentOf('gateway')]) expect(seen.WEIR_PUBLIC_URL).toMatch(/^http:\/\//);
     const billingPassword = new URL(environmentOf('billing').WEIR_DATABASE_URL ?? '').password;
     const adminPassword = readFileSync(`${home.postgres}.password`, 'utf8').trim();
     for (const seen of [auth, worker]) {

@@ -36,7 +36,7 @@ export async function ensureTenant(
       });
     } catch (error) {
       // Made by a start that was interrupted afterwards.
-      if (!(error instanceof GraphError && ['tenant.slug_taken', 'person.email_taken'].includes(error.code))) throw error;
+      if (!(error instanceof GraphError && error.code === 'tenant.slug_taken')) throw error;
     }
   });
   const session = await whileItPasses(STEP_TIMEOUT_MS, signal, () => signIn(api.publicUrl, owner.email, secrets.adminPassword, signal));

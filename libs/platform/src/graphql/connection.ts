@@ -1,6 +1,7 @@
 import type { Type } from '@nestjs/common';
 import { ArgsType, Field, Int, ObjectType } from '@nestjs/graphql';
 import { AppError } from '@weir/kernel';
+import { isStorable } from './id-input.ts';
 
 export const DEFAULT_PAGE_SIZE = 20;
 export const MAX_PAGE_SIZE = 100;
@@ -121,13 +122,32 @@ export function encodeCursor(key: string | readonly string[]): string {
   return Buffer.from(JSON.stringify(typeof key === 'string' ? [key] : key)).toString('base64url');
 }
 
-/** @throws request.invalid it is no cursor of ours */
+/** The answer to a cursor that no page of the list gave. */
+export function cursorError(): AppError {
+  return new AppError('request.invalid', { field: 'after', message: 'after: must be a cursor from an earlier page.' });
+}
+
+/** An instant as `Date.toISOString` writes it, in the years that PostgreSQL, Prisma and `Date` all know. */
+const INSTANT_PATTERN = /^(?:19|[2-9]\d)\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+/**
+ * The instant in a sort key.
+ *
+ * @throws request.invalid  it is none, or is before 1900 or after 9999
+ */
+export function cursorInstant(part: string | undefined): Date {
+  const instant = new Date(part ?? '');
+  if (part === undefined || !INSTANT_PATTERN.test(part) || Number.isNaN(instant.getTime())) throw cursorError();
+  return instant;
+}
+
+/** @throws request.invalid it is no cursor of ours, or holds what the database cannot be asked for */
 export function decodeCursor(cursor: string): readonly string[] {
   if (cursor.length <= MAX_CURSOR_LENGTH) {
     const parts = parsed(Buffer.from(cursor, 'base64url').toString());
-    if (Array.isArray(parts) && parts.length > 0 && parts.every((part) => typeof part === 'string')) return parts;
+    if (Array.isArray(parts) && parts.length > 0 && parts.every((part) => typeof part === 'string' && isStorable(part))) return parts;
   }
-  throw new AppError('request.invalid', { field: 'after', message: 'after: must be a cursor from an earlier page.' });
+  throw cursorError();
 }
 
 function parsed(text: string): unknown {

@@ -1,5 +1,7 @@
 export {
   connectionOf,
+  cursorError,
+  cursorInstant,
   decodeCursor,
   DEFAULT_PAGE_SIZE,
   encodeCursor,
@@ -16,6 +18,7 @@ export { GraphContext, type GraphCaller, type GraphContextFactory, type GraphOri
 export { GraphDriver, type GraphDriverOptions } from './graph-driver.ts';
 export { describeError, type GraphErrorExtensions } from './graph-errors.ts';
 export { DEFAULT_GRAPH_LIMITS, type GraphLimits } from './limits.ts';
+export { idInput, isStorable } from './id-input.ts';
 export { MoneyType } from './money.ts';
 export { parseInput } from './parse-input.ts';
 export { DateTime, JsonScalar } from './scalars.ts';

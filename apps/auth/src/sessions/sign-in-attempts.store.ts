@@ -1,0 +1,74 @@
+import type { ClientBase } from 'pg';
+import type { SignInHistory } from './sign-in-delay.ts';
+
+/** Keys under which one attempt is counted. */
+export interface AttemptKeys {
+  readonly source: string;
+  readonly account: string;
+  readonly network: string;
+}
+
+interface Row {
+  readonly key: string;
+  readonly failures: number;
+  readonly not_before: Date;
+}
+
+/** Reads what is on record for an attempt. Attempts of the same source wait for each other until their transaction ends. */
+export async function lockHistory(client: ClientBase, keys: AttemptKeys, now: Date): Promise<SignInHistory> {
+  await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`weir.sign-in.${keys.source}`]);
+  const { rows } = await client.query<Row>(
+    'select key, failures, not_before from sign_in_attempts where key = any($1) and expires_at > $2',
+    [[keys.source, keys.account, keys.network], now],
+  );
+  const byKey = new Map(rows.map((row) => [row.key, row]));
+  const source = byKey.get(keys.source);
+  return {
+    source: source === undefined ? null : { failures: source.failures, notBeforeMs: source.not_before.getTime() },
+    accountFailures: byKey.get(keys.account)?.failures ?? 0,
+    networkFailures: byKey.get(keys.network)?.failures ?? 0,
+  };
+}
+
+/** Replaces the record of a source. */
+export async function saveSource(client: ClientBase, key: string, failures: number, notBefore: Date, expiresAt: Date): Promise<void> {
+  await client.query(
+    `insert into sign_in_attempts (key, failures, not_before, expires_at) values ($1, $2, $3, $4)
+     on conflict (key) do update set failures = excluded.failures, not_before = excluded.not_before, expires_at = excluded.expires_at`,
+    [key, failures, notBefore, expiresAt],
+  );
+}
+
+/** Counts an attempt for the account and for the network, each in a window that begins with its first attempt. */
+export async function countWide(client: ClientBase, keys: AttemptKeys, now: Date, windowEnd: Date): Promise<void> {
+  // Always the account first: attempts that share both never deadlock.
+  for (const key of [keys.account, keys.network]) {
+    await client.query(
+      `insert into sign_in_attempts as known (key, failures, not_before, expires_at) values ($1, 1, $2, $3)
+       on conflict (key) do update set
+         failures = case when known.expires_at <= $2 then 1 else known.failures + 1 end,
+         expires_at = case when known.expires_at <= $2 then excluded.expires_at else known.expires_at end`,
+      [key, now, windowEnd],
+    );
+  }
+}
+
+/** Takes one attempt back from the account and the network; what others failed stays counted. */
+export async function takeBackWide(client: ClientBase, keys: AttemptKeys): Promise<void> {
+  for (const key of [keys.account, keys.network])
+    await client.query('update sign_in_attempts set failures = greatest(failures - 1, 0) where key = $1', [key]);
+}
+
+/** Takes one attempt back from its source, which may try again at once. */
+export async function takeBackFromSource(client: ClientBase, key: string, now: Date): Promise<void> {
+  await client.query('update sign_in_attempts set failures = greatest(failures - 1, 0), not_before = $2 where key = $1', [key, now]);
+}
+
+/** Deletes expired records, and of more than `maxRecords` those that expire first. */
+export async function purgeAttempts(client: ClientBase, now: Date, maxRecords: number): Promise<void> {
+  await client.query('delete from sign_in_attempts where expires_at <= $1', [now]);
+  await client.query(
+    'delete from sign_in_attempts where key in (select key from sign_in_attempts order by expires_at desc, key offset $1)',
+    [maxRecords],
+  );
+}
