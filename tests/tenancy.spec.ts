@@ -93,8 +93,7 @@ const ROOT_FIELDS: Readonly<Record<string, RootField>> = {
   },
   'Query.models': { needs: 'models.read', ...page('models', 'id name') },
   'Query.people': { needs: 'people.read', ...page('people', 'id email') },
-  // The operator's catalogue: the same for everyone.
-  'Query.plans': { needs: null, ...page('plans', 'code') },
+  'Query.plans': { needs: 'models.read', ...page('plans', 'code') },
   'Query.platform': { needs: null, document: '{ platform { version } }', harmless: none, greedy: none, gives: 'nothing of theirs' },
   'Query.receipt': {
     needs: 'usage.read',
@@ -262,6 +261,15 @@ const ROOT_FIELDS: Readonly<Record<string, RootField>> = {
       (prefix) => ({ name: `${prefix}${NOBODY}`, alias: 'production', version: '1' }),
       ({ slug }) => ({ name: `${slug}/secret`, alias: 'production', version: '1' }),
       'model.not_found',
+    ),
+  },
+  'Mutation.setPlanAudience': {
+    needs: 'operator',
+    ...change(
+      'setPlanAudience',
+      () => ({ planCode: NOBODY }),
+      ({ tenantId }) => ({ planCode: 'starter', audience: [tenantId] }),
+      'access.forbidden',
     ),
   },
   'Mutation.subscribe': {

@@ -1,6 +1,6 @@
 import { entitlementSchema, type Entitlement } from '@weir/contracts';
 import { z } from 'zod';
-import { planCode, type Plan } from '../plans/plan.ts';
+import { planCode, tenantId, type Plan } from '../plans/plan.ts';
 
 /** A tenant's subscription to a plan. */
 export interface Subscription {
@@ -17,13 +17,6 @@ export function entitlementOf(subscription: Subscription): Entitlement {
   const { id, tenantId, plan } = subscription;
   return entitlementSchema.parse({ tenantId, subscriptionId: id, planId: plan.id, currency: plan.currency, models: plan.models });
 }
-
-/** `*` is how a transaction says that it is about all tenants; it is no tenant. */
-const tenantId = z
-  .string()
-  .min(1)
-  .max(64)
-  .refine((text) => text !== '*' && !text.includes('\u0000'), { error: 'must be the id of a tenant' });
 
 /** What the owner of a tenant sends to subscribe. */
 export const subscribeInput = z.object({ planCode });
