@@ -20,6 +20,12 @@ export const registrySettings = defineSettings({
     schema: settingSchemas.url().optional(),
     description: 'address under which workers reach this service; without it the address that it listens on',
   },
+  allowLocalBackEnds: {
+    env: 'WEIR_BACK_ENDS_ALLOW_LOCAL',
+    schema: settingSchemas.boolean(false),
+    description:
+      'versions may be published for servers at addresses of this machine, its link (169.254.0.0/16, fe80::/10) or a metadata service; set it for the workers too. Private networks are always allowed',
+  },
   replicas: {
     env: 'WEIR_PLACEMENT_REPLICAS',
     schema: settingSchemas.integer(1, 1000, 1),

@@ -87,6 +87,12 @@ export const workerSettings = defineSettings({
     schema: settingSchemas.integer(1, 10_000, 64),
     description: 'calls at once, and connections, to the server that runs a version; more wait in the queue',
   },
+  allowLocalBackEnds: {
+    env: 'WEIR_BACK_ENDS_ALLOW_LOCAL',
+    schema: settingSchemas.boolean(false),
+    description:
+      'servers that run versions may be at addresses of this machine, its link (169.254.0.0/16, fe80::/10) or a metadata service; else the worker does not connect to them. Private networks are always allowed',
+  },
   healthIntervalMs: {
     env: 'WEIR_WORKER_HEALTH_INTERVAL_MS',
     schema: settingSchemas.integer(50, 600_000, 5_000),

@@ -175,6 +175,7 @@ function remoteVersionsOf(
     queueLength,
     queueWaitMs,
     healthIntervalMs,
+    allowLocalServers: settings.allowLocalBackEnds,
     secrets,
     metrics: new ServingMetrics(registry, () =>
       remote.all().map(({ model, version, queueLength: waiting }) => ({ model, version, queueLength: waiting, memoryBytes: 0 })),

@@ -4,7 +4,7 @@ import type { RemoteBackEnd, Task } from '@weir/contracts';
 import { AppError, type Clock, type Ids } from '@weir/kernel';
 import { Database, isUniqueViolation, Outbox } from '@weir/platform/database';
 import type { PageRequest } from '@weir/platform/graphql';
-import { CLOCK, IDS } from '@weir/platform/service';
+import { CLOCK, IDS, SETTINGS } from '@weir/platform/service';
 import { announceDeployments, saveAlias } from '../aliases/aliases.store.ts';
 import { ArtifactStore } from '../artifacts/artifact-store.ts';
 import { heldSizes } from '../artifacts/artifacts.store.ts';
@@ -12,11 +12,12 @@ import type { Model, ModelView } from '../models/model.ts';
 import { findModel, lockModelName, saveModel } from '../models/models.store.ts';
 import { PlacementTrigger } from '../placements/placement-trigger.ts';
 import type { RegistryDatabase, RegistryTransaction } from '../registry-database.ts';
+import type { RegistrySettings } from '../settings.ts';
 import { TenantSlugs } from '../tenants/tenant-slugs.ts';
 import type { ModelVersion, NewModelVersion, PublishModelVersion } from './model-version.ts';
 import { NetworkReader } from './network-reader.ts';
 import { readPackageMetadata, type PackageMetadata } from './package-metadata.ts';
-import { assertServerDoes, remoteDigest, type PublishRemoteModelVersion } from './remote-version.ts';
+import { assertServerDoes, assertServerElsewhere, remoteDigest, type PublishRemoteModelVersion } from './remote-version.ts';
 import { assertFilesForTask, assertPackagePaths, packageDigest } from './version-package.ts';
 import { findServer, findVersion, insertVersion, listVersions } from './versions.store.ts';
 
@@ -46,6 +47,7 @@ export class VersionsService {
   readonly #networks: NetworkReader;
   readonly #slugs: TenantSlugs;
   readonly #placements: PlacementTrigger;
+  readonly #settings: RegistrySettings;
   readonly #clock: Clock;
   readonly #ids: Ids;
 
@@ -56,6 +58,7 @@ export class VersionsService {
     @Inject(NetworkReader) networks: NetworkReader,
     @Inject(TenantSlugs) slugs: TenantSlugs,
     @Inject(PlacementTrigger) placements: PlacementTrigger,
+    @Inject(SETTINGS) settings: RegistrySettings,
     @Inject(CLOCK) clock: Clock,
     @Inject(IDS) ids: Ids,
   ) {
@@ -65,6 +68,7 @@ export class VersionsService {
     this.#networks = networks;
     this.#slugs = slugs;
     this.#placements = placements;
+    this.#settings = settings;
     this.#clock = clock;
     this.#ids = ids;
   }
@@ -112,7 +116,7 @@ export class VersionsService {
    * this is for operators alone. Publishing the same again under the same version changes nothing.
    *
    * @throws access.forbidden     the principal is no operator, or the name is not theirs to choose
-   * @throws request.invalid      with the field: a server of this kind cannot do the task
+   * @throws request.invalid      with the field: a server of this kind cannot do the task, or its address is a local one
    * @throws model.version_exists the version exists otherwise
    * @throws model.name_taken     another tenant has the name
    */
@@ -120,6 +124,7 @@ export class VersionsService {
     authorise(principal, 'operator');
     this.#assertMayPublish(principal, input);
     assertServerDoes(input.task, input.backend);
+    if (!this.#settings.allowLocalBackEnds) assertServerElsewhere(input.backend);
     return this.#publish(principal, input, {
       digest: remoteDigest(input),
       files: [],
