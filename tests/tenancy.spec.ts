@@ -91,6 +91,13 @@ const ROOT_FIELDS: Readonly<Record<string, RootField>> = {
     greedy: ({ slug }) => ({ name: `${slug}/secret` }),
     gives: 'nothing of theirs',
   },
+  'Query.modelQuotas': {
+    needs: 'models.read',
+    document: 'query ($id: ID) { modelQuotas(tenantId: $id) { tenantId versions { used } } }',
+    harmless: () => ({ id: null }),
+    greedy: ({ tenantId }) => ({ id: tenantId }),
+    gives: 'access.forbidden',
+  },
   'Query.models': { needs: 'models.read', ...page('models', 'id name') },
   'Query.people': { needs: 'people.read', ...page('people', 'id email') },
   'Query.plans': { needs: 'models.read', ...page('plans', 'code') },
@@ -261,6 +268,15 @@ const ROOT_FIELDS: Readonly<Record<string, RootField>> = {
       (prefix) => ({ name: `${prefix}${NOBODY}`, alias: 'production', version: '1' }),
       ({ slug }) => ({ name: `${slug}/secret`, alias: 'production', version: '1' }),
       'model.not_found',
+    ),
+  },
+  'Mutation.setModelQuotas': {
+    needs: 'operator',
+    ...change(
+      'setModelQuotas',
+      () => ({ tenantId: NOBODY, versions: 1 }),
+      ({ tenantId }) => ({ tenantId, versions: 0 }),
+      'access.forbidden',
     ),
   },
   'Mutation.setPlanAudience': {

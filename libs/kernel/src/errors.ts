@@ -194,6 +194,11 @@ export const ERRORS = {
     message: 'A call with this idempotency key is still under way.',
     remedy: 'Send the call again, with the same key, after the time that Retry-After gives.',
   },
+  'quota.exceeded': {
+    kind: 'forbidden',
+    message: 'A quota of the tenant is used up.',
+    remedy: 'Use less of what the message names, or ask the operator to raise the quota; modelQuotas shows what is used and allowed.',
+  },
   'artifact.not_found': { kind: 'not_found', message: 'There is no such artifact.', remedy: 'Upload the file first.' },
   'artifact.digest_mismatch': {
     kind: 'invalid_input',

@@ -11,6 +11,7 @@ import { heldSizes } from '../artifacts/artifacts.store.ts';
 import type { Model, ModelView } from '../models/model.ts';
 import { findModel, lockModelName, saveModel } from '../models/models.store.ts';
 import { PlacementTrigger } from '../placements/placement-trigger.ts';
+import { QuotasService } from '../quotas/quotas.service.ts';
 import type { RegistryDatabase, RegistryTransaction } from '../registry-database.ts';
 import type { RegistrySettings } from '../settings.ts';
 import { TenantSlugs } from '../tenants/tenant-slugs.ts';
@@ -47,6 +48,7 @@ export class VersionsService {
   readonly #networks: NetworkReader;
   readonly #slugs: TenantSlugs;
   readonly #placements: PlacementTrigger;
+  readonly #quotas: QuotasService;
   readonly #settings: RegistrySettings;
   readonly #clock: Clock;
   readonly #ids: Ids;
@@ -58,6 +60,7 @@ export class VersionsService {
     @Inject(NetworkReader) networks: NetworkReader,
     @Inject(TenantSlugs) slugs: TenantSlugs,
     @Inject(PlacementTrigger) placements: PlacementTrigger,
+    @Inject(QuotasService) quotas: QuotasService,
     @Inject(SETTINGS) settings: RegistrySettings,
     @Inject(CLOCK) clock: Clock,
     @Inject(IDS) ids: Ids,
@@ -68,6 +71,7 @@ export class VersionsService {
     this.#networks = networks;
     this.#slugs = slugs;
     this.#placements = placements;
+    this.#quotas = quotas;
     this.#settings = settings;
     this.#clock = clock;
     this.#ids = ids;
@@ -90,6 +94,7 @@ export class VersionsService {
    * @throws artifact.not_found   with the field: the file was not uploaded by the principal's tenant
    * @throws model.version_exists the version exists with other files
    * @throws model.name_taken     another tenant has the name
+   * @throws quota.exceeded       the tenant has as many versions as it may, or the version asks for more memory than the tenant may have
    */
   async publish(principal: Principal, input: PublishModelVersion): Promise<PublishedVersion> {
     authorise(principal, 'models.manage');
@@ -201,6 +206,7 @@ export class VersionsService {
       publishedBy: principal.id,
       publishedAt: model.updatedAt,
     };
+    await this.#quotas.assertMayAdd(tx, model.tenantId, version.memoryBytes ?? version.sizeBytes);
     await saveModel(tx, model);
     await insertVersion(tx, version);
     if (input.alias !== null && input.alias !== undefined) await saveAlias(tx, model, input.alias, version.id, model.updatedAt);
