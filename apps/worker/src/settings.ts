@@ -54,7 +54,13 @@ export const workerSettings = defineSettings({
   maxProcesses: {
     env: 'WEIR_WORKER_MAX_PROCESSES',
     schema: settingSchemas.integer(1, 1_000, 16),
-    description: 'most serving processes at once; each takes about 100 MB beside its models',
+    description:
+      'most serving processes at once; each takes about 100 MB beside its models. When all are in use, the longest idle one is stopped for another and started again by its next call; one is kept for public models',
+  },
+  maxTenantProcesses: {
+    env: 'WEIR_WORKER_TENANT_PROCESSES',
+    schema: settingSchemas.integer(1, 1_000, 4),
+    description: 'most serving processes of one tenant: one for its models, and one for each of its models that crashed',
   },
   executionProviders: {
     env: 'WEIR_WORKER_EXECUTION_PROVIDERS',
