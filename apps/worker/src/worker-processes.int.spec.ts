@@ -37,7 +37,7 @@ afterAll(() => worker.close());
 describe('serving processes that are all in use by tenants', () => {
   const tenants = ['a', 'b', 'c', 'd'];
 
-  it('do not keep the first model of another tenant, or a public one, from being loaded', async () => {
+  it('do not keep the first model of another tenant, or a public one, from being loaded', { timeout: 120_000 }, async () => {
     for (const tenant of tenants) await placed(`of-${tenant}`, tenant);
     await placed('public', 'platform');
     for (const tenant of tenants) await worker.announced(placements.get(`of-${tenant}`)?.versionId ?? '', 'ready');

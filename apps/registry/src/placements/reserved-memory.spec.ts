@@ -18,6 +18,11 @@ describe('memory that is reserved for a version', () => {
     expect(of({ measuredBytes: 0 })).toBe(10);
   });
 
+  it('is not below what is there to see, however little the package asks for: the size of its files, and what was measured', () => {
+    expect(of({ declaredBytes: 0, fileBytes: 500 })).toBe(500);
+    expect(of({ declaredBytes: 0, fileBytes: 500, measuredBytes: 3_000 })).toBe(3_000);
+  });
+
   it('is what the package asks for where it runs on an accelerator, whose memory is not measured', () => {
     expect(of({ measuredBytes: 70, accelerator: 'cuda' })).toBe(2_000);
     expect(of({ measuredBytes: 70, accelerator: 'cpu' })).toBe(140);

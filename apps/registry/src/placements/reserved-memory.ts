@@ -13,12 +13,13 @@ export interface MemoryOfVersion {
 }
 
 /**
- * Bytes that are reserved for a version on a worker: what its package asks for, else the size of its files, until it was
+ * Bytes that are reserved for a version on a worker: what its package asks for, and the size of its files at least, until it was
  * measured; then at most twice what was measured (or the size of its files, where that is more), so that what a package asks for
- * without need is not taken from others. Memory of an accelerator is not measured: there the package is taken at its word.
+ * without need is not taken from others, and at least what was measured, so that asking for less gains nothing. Memory of an
+ * accelerator is not measured: there the package is taken at its word.
  */
 export function reservedBytes({ declaredBytes, fileBytes, measuredBytes, accelerator }: MemoryOfVersion): number {
-  const asked = declaredBytes ?? fileBytes;
+  const asked = Math.max(declaredBytes ?? 0, fileBytes);
   if (measuredBytes === null || (accelerator !== null && accelerator !== 'cpu')) return asked;
-  return Math.min(asked, Math.max(RESERVED_FACTOR * measuredBytes, fileBytes));
+  return Math.max(measuredBytes, Math.min(asked, Math.max(RESERVED_FACTOR * measuredBytes, fileBytes)));
 }

@@ -99,7 +99,7 @@ export class QuotasService {
   /**
    * Holds a new version against the quotas of its tenant, until the transaction ends.
    *
-   * @param memoryBytes that it asks for
+   * @param memoryBytes that would be reserved for it
    * @throws quota.exceeded
    */
   async assertMayAdd(tx: RegistryTransaction, tenantId: string, memoryBytes: number): Promise<void> {

@@ -10,6 +10,7 @@ import { ArtifactStore } from '../artifacts/artifact-store.ts';
 import { heldSizes } from '../artifacts/artifacts.store.ts';
 import type { Model, ModelView } from '../models/model.ts';
 import { findModel, lockModelName, saveModel } from '../models/models.store.ts';
+import { reservedBytes } from '../placements/reserved-memory.ts';
 import { PlacementTrigger } from '../placements/placement-trigger.ts';
 import { QuotasService } from '../quotas/quotas.service.ts';
 import type { RegistryDatabase, RegistryTransaction } from '../registry-database.ts';
@@ -206,7 +207,16 @@ export class VersionsService {
       publishedBy: principal.id,
       publishedAt: model.updatedAt,
     };
-    await this.#quotas.assertMayAdd(tx, model.tenantId, version.memoryBytes ?? version.sizeBytes);
+    await this.#quotas.assertMayAdd(
+      tx,
+      model.tenantId,
+      reservedBytes({
+        declaredBytes: version.memoryBytes,
+        fileBytes: version.sizeBytes,
+        measuredBytes: null,
+        accelerator: version.accelerator,
+      }),
+    );
     await saveModel(tx, model);
     await insertVersion(tx, version);
     if (input.alias !== null && input.alias !== undefined) await saveAlias(tx, model, input.alias, version.id, model.updatedAt);
