@@ -36,7 +36,9 @@ describe('models that other servers run', () => {
     openai = new LLMock({ port: 0, auth: { apiKeys: [OPENAI_KEY] } });
     await openai.start();
     writeFileSync(path.join(secrets, 'vllm'), OPENAI_KEY, { mode: 0o600 });
-    platform = await RunningPlatform.start({ environment: { WEIR_WORKER_SECRETS_DIR: secrets, WEIR_WORKER_HEALTH_INTERVAL_MS: '200' } });
+    platform = await RunningPlatform.start({
+      environment: { WEIR_WORKER_SECRETS_DIR: secrets, WEIR_WORKER_HEALTH_INTERVAL_MS: '200', WEIR_BACK_ENDS_ALLOW_LOCAL: 'true' },
+    });
     // The Open Inference server is this platform itself: it takes the API key of the demonstration.
     writeFileSync(path.join(secrets, 'triton'), platform.demo.WEIR_API_KEY, { mode: 0o600 });
   });

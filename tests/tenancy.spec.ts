@@ -91,10 +91,16 @@ const ROOT_FIELDS: Readonly<Record<string, RootField>> = {
     greedy: ({ slug }) => ({ name: `${slug}/secret` }),
     gives: 'nothing of theirs',
   },
+  'Query.modelQuotas': {
+    needs: 'models.read',
+    document: 'query ($id: ID) { modelQuotas(tenantId: $id) { tenantId versions { used } } }',
+    harmless: () => ({ id: null }),
+    greedy: ({ tenantId }) => ({ id: tenantId }),
+    gives: 'access.forbidden',
+  },
   'Query.models': { needs: 'models.read', ...page('models', 'id name') },
   'Query.people': { needs: 'people.read', ...page('people', 'id email') },
-  // The operator's catalogue: the same for everyone.
-  'Query.plans': { needs: null, ...page('plans', 'code') },
+  'Query.plans': { needs: 'models.read', ...page('plans', 'code') },
   'Query.platform': { needs: null, document: '{ platform { version } }', harmless: none, greedy: none, gives: 'nothing of theirs' },
   'Query.receipt': {
     needs: 'usage.read',
@@ -272,6 +278,24 @@ const ROOT_FIELDS: Readonly<Record<string, RootField>> = {
       'setTenantLimits',
       () => ({ id: NOBODY }),
       ({ tenantId }) => ({ id: tenantId, requestsPerMinute: 1 }),
+      'access.forbidden',
+    ),
+  },
+  'Mutation.setModelQuotas': {
+    needs: 'operator',
+    ...change(
+      'setModelQuotas',
+      () => ({ tenantId: NOBODY, versions: 1 }),
+      ({ tenantId }) => ({ tenantId, versions: 0 }),
+      'access.forbidden',
+    ),
+  },
+  'Mutation.setPlanAudience': {
+    needs: 'operator',
+    ...change(
+      'setPlanAudience',
+      () => ({ planCode: NOBODY }),
+      ({ tenantId }) => ({ planCode: 'starter', audience: [tenantId] }),
       'access.forbidden',
     ),
   },

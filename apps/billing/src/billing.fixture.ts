@@ -1,12 +1,14 @@
 import { systemIds } from '@weir/kernel';
 import { createEventBus } from '@weir/platform/bus';
 import { Database, migrate, Outbox } from '@weir/platform/database';
+import { Readiness } from '@weir/platform/service';
 import { createLogger } from '@weir/platform/telemetry';
 import { TestClock, type TestDatabase } from '@weir/testing';
 import { PrismaClient } from './generated/prisma/client.ts';
 import { InvoicesService } from './invoices/invoices.service.ts';
 import { PlansService } from './plans/plans.service.ts';
 import { PlansStore } from './plans/plans.store.ts';
+import { TenantDirectory } from './tenants/tenant-directory.ts';
 import { UsageSumsStore } from './usage/usage-sums.store.ts';
 import { UsageConsumer } from './usage/usage.consumer.ts';
 
@@ -24,8 +26,16 @@ export async function openBilling(testDatabase: TestDatabase, clock = new TestCl
   });
   const plansStore = new PlansStore(database);
   const sums = new UsageSumsStore(database);
-  const plans = new PlansService(plansStore, database, new Outbox({ source: 'billing-spec', clock, ids: systemIds }), clock, systemIds);
   const bus = createEventBus({ kind: 'embedded', url: testDatabase.busUrl }, { logger, clientId: 'spec' });
+  const tenants = new TenantDirectory(bus, logger, new Readiness());
+  const plans = new PlansService(
+    plansStore,
+    tenants,
+    database,
+    new Outbox({ source: 'billing-spec', clock, ids: systemIds }),
+    clock,
+    systemIds,
+  );
   const { consumer } = new UsageConsumer(plansStore, sums, bus, database, logger);
   return {
     plans,

@@ -28,7 +28,7 @@ beforeAll(async () => {
   service = await startTestService({ name: 'billing', module: BillingModule, settings: {} }, { clock });
   await service.bus.send(
     tenantChanged.topic,
-    ['acme', 'globex', 'initech', 'hooli', 'umbrella'].map((slug) =>
+    ['acme', 'globex', 'initech', 'hooli', 'umbrella', 'stark', 'wayne', 'wonka'].map((slug) =>
       toRecord(
         tenantChanged,
         { id: slug, slug, displayName: slug, status: 'active' },
@@ -94,7 +94,7 @@ describe('plans and price lists', () => {
   it('are made by the operator, seen by every tenant, and told to the gateway', async () => {
     const { id, priceList } = await createPlan('starter');
     const { plans } = await ask<{ plans: { nodes: unknown[] } }>(
-      aPrincipal({ tenantId: 'globex', scopes: ['infer'] }),
+      aPrincipal({ tenantId: 'globex', scopes: ['models.read'] }),
       `{ plans { nodes { id code displayName currency models priceList { id rates { model meter unitAmount per } } } } }`,
     );
     expect(plans.nodes).toContainEqual({
@@ -157,6 +157,7 @@ describe('plans and price lists', () => {
     const client = new Client({ connectionString: service.database.urlOf('billing'), options: '-c search_path=billing' });
     await client.connect();
     try {
+      await client.query(`select set_config('app.tenant', '*', false)`);
       await expect(client.query(`update price_lists set rates = '[]' where id = $1`, [priceList.id])).rejects.toThrow(/never changed/);
       await expect(client.query('delete from price_lists where id = $1', [priceList.id])).rejects.toThrow(/never changed/);
       await expect(client.query('truncate price_lists')).rejects.toThrow(/never changed/);
@@ -202,6 +203,100 @@ describe('plans and price lists', () => {
       code: 'request.invalid',
       field: 'input.effectiveFrom',
     });
+  });
+});
+
+describe('plans for named tenants', () => {
+  const PLANS = `{ plans(first: 100) { nodes { code isPublic audience } } }`;
+  const SET_AUDIENCE = `mutation ($input: SetPlanAudienceInput!) { setPlanAudience(input: $input) { plan { code isPublic audience } } }`;
+  const offeredTo = async (principal: ReturnType<typeof owner>) =>
+    (await ask<{ plans: { nodes: { code: string; isPublic: boolean; audience: string[] | null }[] } }>(principal, PLANS)).plans.nodes;
+  const codesFor = async (principal: ReturnType<typeof owner>) => (await offeredTo(principal)).map(({ code }) => code);
+
+  it('are shown to those tenants and to operators, and not to another tenant; no tenant learns for whom else they are', async () => {
+    await createPlan('vip', { audience: ['stark', 'wayne'] });
+    expect(await offeredTo(owner('stark'))).toContainEqual({ code: 'vip', isPublic: false, audience: null });
+    expect(await offeredTo(operator)).toContainEqual({ code: 'vip', isPublic: false, audience: ['stark', 'wayne'] });
+    expect(await codesFor(owner('globex'))).not.toContain('vip');
+    expect(await codesFor(owner('globex'))).toContain('starter');
+  });
+
+  it('are subscribed to by those tenants; for another tenant they are not there, with the same answer as for no plan', async () => {
+    const refused = (planCode: string) => service.graphql(owner('globex'), SUBSCRIBE, { input: { planCode } });
+    const answer = async (planCode: string) =>
+      (await refused(planCode)).errors?.map(({ message, extensions }) => ({ message, ...extensions, requestId: '' }));
+    expect(await answer('vip')).toEqual(await answer('no-such-plan'));
+    expect(await refusedWith(owner('globex'), SUBSCRIBE, { input: { planCode: 'vip' } })).toMatchObject({ code: 'plan.not_found' });
+    await ask(owner('stark'), SUBSCRIBE, { input: { planCode: 'vip' } });
+    expect(await ask(owner('stark'), SUBSCRIPTION)).toMatchObject({ subscription: { plan: { code: 'vip' } } });
+  });
+
+  it('are assigned by operators to any tenant, which sees what it pays for but is not offered the plan again', async () => {
+    await ask(operator, SUBSCRIBE_TENANT, { input: { tenantId: 'wonka', planCode: 'vip' } });
+    expect(await ask(owner('wonka'), `{ subscription { plan { code audience priceList { id } } } }`)).toEqual({
+      subscription: { plan: { code: 'vip', audience: null, priceList: { id: expect.any(String) } } },
+    });
+    expect(await codesFor(owner('wonka'))).not.toContain('vip');
+    await ask(operator, END, { input: { tenantId: 'wonka' } });
+    expect(await refusedWith(owner('wonka'), SUBSCRIBE, { input: { planCode: 'vip' } })).toMatchObject({ code: 'plan.not_found' });
+  });
+
+  it('get another audience by the operator alone', async () => {
+    await createPlan('pilot', { audience: ['stark'] });
+    const to = (audience: string[] | null) => ({ input: { planCode: 'pilot', audience } });
+    expect(await refusedWith(owner('stark'), SET_AUDIENCE, to(null))).toMatchObject({ code: 'access.forbidden' });
+    expect(await ask(operator, SET_AUDIENCE, to(['wayne']))).toEqual({
+      setPlanAudience: { plan: { code: 'pilot', isPublic: false, audience: ['wayne'] } },
+    });
+    expect([await codesFor(owner('stark')), await codesFor(owner('wayne'))]).toEqual([
+      expect.not.arrayContaining(['pilot']),
+      expect.arrayContaining(['pilot']),
+    ]);
+    expect(await ask(operator, SET_AUDIENCE, to(null))).toEqual({
+      setPlanAudience: { plan: { code: 'pilot', isPublic: true, audience: null } },
+    });
+    expect(await codesFor(owner('globex'))).toContain('pilot');
+    expect(await refusedWith(operator, SET_AUDIENCE, { input: { planCode: 'nowhere' } })).toMatchObject({
+      code: 'plan.not_found',
+      field: 'input.planCode',
+    });
+  });
+
+  it('are refused for no tenant, a tenant twice, or one that is not there, naming the field', async () => {
+    const refused = (audience: string[]) => refusedWith(operator, CREATE_PLAN, { input: aPlan('refused', { audience }) });
+    expect(await refused([])).toMatchObject({ code: 'request.invalid', field: 'input.audience' });
+    expect(await refused(['stark', 'stark'])).toMatchObject({ code: 'request.invalid', field: 'input.audience' });
+    expect(await refused(['*'])).toMatchObject({ code: 'request.invalid', field: 'input.audience[0]' });
+    expect(await refused(['stark', 'no-such-tenant'])).toMatchObject({ code: 'tenant.not_found', field: 'input.audience[1]' });
+  });
+
+  it('are not read without the scope models.read', async () => {
+    expect(await refusedWith(aPrincipal({ tenantId: 'stark', scopes: ['infer', 'usage.read', 'invoices.read'] }), PLANS)).toMatchObject({
+      code: 'access.forbidden',
+    });
+  });
+
+  it('are sealed in the database too: a tenant sees neither the plan nor its prices', async () => {
+    const { Client } = (await import('pg')).default;
+    const client = new Client({ connectionString: service.database.urlOf('billing'), options: '-c search_path=billing' });
+    await client.connect();
+    try {
+      const seenBy = async (tenant: string) => {
+        await client.query(`select set_config('app.tenant', $1, false)`, [tenant]);
+        const { rows } = await client.query<{ plans: number; lists: number }>(
+          `select (select count(*)::int from plans where code = 'vip') as plans,
+             (select count(*)::int from price_lists where plan_id not in (select id from plans)) as lists`,
+        );
+        return rows[0];
+      };
+      expect(await seenBy('stark')).toEqual({ plans: 1, lists: 0 });
+      expect(await seenBy('globex')).toEqual({ plans: 0, lists: 0 });
+      expect(await seenBy('')).toEqual({ plans: 0, lists: 0 });
+      await client.query(`select set_config('app.tenant', 'globex', false)`);
+      expect((await client.query(`update plans set display_name = 'x'`)).rowCount).toBe(0);
+    } finally {
+      await client.end();
+    }
   });
 });
 

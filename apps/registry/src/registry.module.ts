@@ -16,6 +16,8 @@ import { LiveWorkers } from './placements/live-workers.ts';
 import { ModelPlacementResolver, VersionPlacementResolver } from './placements/placement-problems.resolver.ts';
 import { PlacementTrigger } from './placements/placement-trigger.ts';
 import { PlacementsService } from './placements/placements.service.ts';
+import { QuotasResolver } from './quotas/quotas.resolver.ts';
+import { QuotasService } from './quotas/quotas.service.ts';
 import { createClient } from './registry-database.ts';
 import type { RegistrySettings } from './settings.ts';
 import { TenantSlugs } from './tenants/tenant-slugs.ts';
@@ -35,6 +37,7 @@ export const REGISTRY_RESOLVERS = [
   AliasesResolver,
   ModelPlacementResolver,
   VersionPlacementResolver,
+  QuotasResolver,
 ];
 
 /** The store is ready before the port is open. */
@@ -66,6 +69,7 @@ class ArtifactStoreLifecycle implements OnModuleInit {
     TenantSlugs,
     ModelsService,
     NetworkReader,
+    QuotasService,
     VersionsService,
     AliasesService,
     PlacementTrigger,

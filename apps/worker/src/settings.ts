@@ -54,7 +54,13 @@ export const workerSettings = defineSettings({
   maxProcesses: {
     env: 'WEIR_WORKER_MAX_PROCESSES',
     schema: settingSchemas.integer(1, 1_000, 16),
-    description: 'most serving processes at once; each takes about 100 MB beside its models',
+    description:
+      'most serving processes at once; each takes about 100 MB beside its models. When all are in use, the longest idle one is stopped for another and started again by its next call; one is kept for public models',
+  },
+  maxTenantProcesses: {
+    env: 'WEIR_WORKER_TENANT_PROCESSES',
+    schema: settingSchemas.integer(1, 1_000, 4),
+    description: 'most serving processes of one tenant: one for its models, and one for each of its models that crashed',
   },
   executionProviders: {
     env: 'WEIR_WORKER_EXECUTION_PROVIDERS',
@@ -86,6 +92,12 @@ export const workerSettings = defineSettings({
     env: 'WEIR_WORKER_REMOTE_CONCURRENCY',
     schema: settingSchemas.integer(1, 10_000, 64),
     description: 'calls at once, and connections, to the server that runs a version; more wait in the queue',
+  },
+  allowLocalBackEnds: {
+    env: 'WEIR_BACK_ENDS_ALLOW_LOCAL',
+    schema: settingSchemas.boolean(false),
+    description:
+      'servers that run versions may be at addresses of this machine, its link (169.254.0.0/16, fe80::/10) or a metadata service; else the worker does not connect to them. Private networks are always allowed',
   },
   healthIntervalMs: {
     env: 'WEIR_WORKER_HEALTH_INTERVAL_MS',

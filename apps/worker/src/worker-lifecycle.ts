@@ -16,6 +16,7 @@ import { PackageStore } from './packages/package-store.ts';
 import { PlacementReconciler } from './placements/placement-reconciler.ts';
 import { RemoteVersions } from './remote/remote-versions.ts';
 import { SecretFolder } from './remote/secret-folder.ts';
+import { Activator } from './serving-processes/activator.ts';
 import { ServingFleet } from './serving-processes/serving-fleet.ts';
 import type { WorkerSettings } from './settings.ts';
 import { WORKER_ID } from './worker-id.ts';
@@ -34,6 +35,7 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
   readonly #packages: PackageStore;
   readonly #reconciler: PlacementReconciler;
   readonly #fleet: ServingFleet;
+  readonly #activator: Activator;
   readonly #remote: RemoteVersions;
   readonly #secrets: SecretFolder;
   readonly #announcer: Announcer;
@@ -49,6 +51,7 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
     @Inject(PackageStore) packages: PackageStore,
     @Inject(PlacementReconciler) reconciler: PlacementReconciler,
     @Inject(ServingFleet) fleet: ServingFleet,
+    @Inject(Activator) activator: Activator,
     @Inject(RemoteVersions) remote: RemoteVersions,
     @Inject(SecretFolder) secrets: SecretFolder,
     @Inject(Announcer) announcer: Announcer,
@@ -59,6 +62,7 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
     this.#packages = packages;
     this.#reconciler = reconciler;
     this.#fleet = fleet;
+    this.#activator = activator;
     this.#remote = remote;
     this.#secrets = secrets;
     this.#announcer = announcer;
@@ -68,6 +72,7 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
     const { bus, logger } = this.#parts;
     await this.#secrets.open();
     await this.#packages.open();
+    this.#fleet.setActivatorUrl(await this.#activator.listen());
     this.#reconciler.onChange(() => this.#announcer.announce());
     this.#fleet.onChange(() => this.#announcer.announce());
     this.#remote.onChange(() => this.#announcer.announce());
@@ -89,7 +94,7 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
 
   async onApplicationShutdown(): Promise<void> {
     const drainMs = this.#parts.settings.shutdownTimeoutMs - SHUTDOWN_MARGIN_MS;
-    await Promise.all([this.#fleet.close(drainMs), this.#remote.close(drainMs)]);
+    await Promise.all([this.#fleet.close(drainMs), this.#activator.close(), this.#remote.close(drainMs)]);
     await this.#announcer.stop();
   }
 

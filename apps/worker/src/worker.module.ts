@@ -30,6 +30,7 @@ import { VersionLoader } from './placements/version-loader.ts';
 import { RemoteVersions } from './remote/remote-versions.ts';
 import { SecretFolder } from './remote/secret-folder.ts';
 import type { ServingSettings } from './serving/control-messages.ts';
+import { Activator } from './serving-processes/activator.ts';
 import { ServingFleet } from './serving-processes/serving-fleet.ts';
 import { parseTrustClasses } from './serving-processes/trust-class.ts';
 import type { WorkerSettings } from './settings.ts';
@@ -77,12 +78,28 @@ const DEVICES = Symbol('weir.devices');
           trustClasses: parseTrustClasses(settings.trustClasses),
           memoryBytes: settings.memoryBytes,
           maxProcesses: settings.maxProcesses,
+          maxTenantProcesses: settings.maxTenantProcesses,
           idleUnloadMs: settings.idleUnloadMs,
           urlOf: (port) => servingUrl(settings, port),
           logger,
           now: () => clock.now(),
         });
       },
+    },
+    {
+      provide: Activator,
+      inject: [SETTINGS, LOGGER, SERVICE, KEY_SET, ServingFleet],
+      useFactory: (settings: WorkerSettings, logger: Logger, service: ServiceIdentity, keySet: InternalKeySet, fleet: ServingFleet) =>
+        new Activator({
+          host: settings.host,
+          urlOf: (port) => servingUrl(settings, port),
+          verifier: new InternalTokenVerifier(service.name, keySet),
+          logger,
+          defaultTimeoutMs: settings.defaultTimeoutMs,
+          longestTimeoutMs: settings.runLimitMs,
+          activate: (modelId, version) => fleet.activate(modelId, version),
+          stopped: () => fleet.stopped(),
+        }),
     },
     {
       provide: SecretFolder,
@@ -175,6 +192,7 @@ function remoteVersionsOf(
     queueLength,
     queueWaitMs,
     healthIntervalMs,
+    allowLocalServers: settings.allowLocalBackEnds,
     secrets,
     metrics: new ServingMetrics(registry, () =>
       remote.all().map(({ model, version, queueLength: waiting }) => ({ model, version, queueLength: waiting, memoryBytes: 0 })),

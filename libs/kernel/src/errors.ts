@@ -210,6 +210,11 @@ export const ERRORS = {
     message: 'The tenant has as many idempotency keys in use as it may.',
     remedy: 'Send the call without a key, or wait: a key is in use for 24 hours.',
   },
+  'quota.exceeded': {
+    kind: 'forbidden',
+    message: 'A quota of the tenant is used up.',
+    remedy: 'Use less of what the message names, or ask the operator to raise the quota; modelQuotas shows what is used and allowed.',
+  },
   'artifact.not_found': { kind: 'not_found', message: 'There is no such artifact.', remedy: 'Upload the file first.' },
   'artifact.digest_mismatch': {
     kind: 'invalid_input',

@@ -10,6 +10,10 @@ export interface Plan {
   readonly currency: string;
   /** Names of the models that it covers; `*` covers every public one. */
   readonly models: readonly string[];
+  /** Every tenant may see it and subscribe to it. */
+  readonly isPublic: boolean;
+  /** Ids of the tenants that may see it and subscribe to it; empty where it is public. */
+  readonly audience: readonly string[];
   readonly createdAt: Date;
 }
 
@@ -44,6 +48,21 @@ const ratesInput = z
 /** The short name of a plan. */
 export const planCode = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, { error: 'must be up to 63 lower-case letters, digits and hyphens' });
 
+/** `*` denotes all tenants in a transaction's scope, so it is no tenant. */
+export const tenantId = z
+  .string()
+  .min(1)
+  .max(64)
+  .refine((text) => text !== '*' && !text.includes('\u0000'), { error: 'must be the id of a tenant' });
+
+/** The tenants that a plan is for; absent or null means every tenant. An empty list is refused, because it would be nobody's plan. */
+const audienceInput = z
+  .array(tenantId)
+  .min(1)
+  .max(1_000)
+  .refine((ids) => new Set(ids).size === ids.length, { error: 'must name each tenant once' })
+  .nullish();
+
 const knownCurrencies = new Set(Intl.supportedValuesOf('currency'));
 
 /** What the operator sends to make a plan. */
@@ -58,6 +77,7 @@ export const createPlanInput = z
       .refine((text) => !text.includes('\u0000') && text.isWellFormed(), { error: 'must be plain text' }),
     currency: z.string().refine((code) => knownCurrencies.has(code), { error: 'must be the code of a currency (ISO 4217), such as EUR' }),
     models: z.array(rateSchema.shape.model).min(1).max(10_000),
+    audience: audienceInput,
     rates: ratesInput,
   })
   .superRefine(({ models, rates }, context) => {
@@ -75,6 +95,10 @@ export const publishPriceListInput = z.object({
   rates: ratesInput,
 });
 export type PublishPriceList = z.output<typeof publishPriceListInput>;
+
+/** What the operator sends to change which tenants a plan is for. */
+export const setPlanAudienceInput = z.object({ planCode, audience: audienceInput });
+export type SetPlanAudience = z.output<typeof setPlanAudienceInput>;
 
 /** Models that a plan names and that no rate prices: every call of them would fail with price.missing. */
 export function unpricedModels(models: readonly string[], rates: readonly Pick<Rate, 'model'>[]): string[] {

@@ -48,6 +48,12 @@ export class PlanType {
   @Field(() => [String], { description: 'Names of the models that it covers; * covers every public one.' })
   models!: string[];
 
+  @Field(() => Boolean, { description: 'Every tenant may see it and subscribe to it; else it is for named tenants alone.' })
+  isPublic!: boolean;
+
+  @Field(() => [ID], { nullable: true, description: 'Ids of the tenants that it is for, for operators; null where it is public.' })
+  audience!: string[] | null;
+
   @Field(() => PriceListType, { nullable: true, description: 'What it costs now; null before its first price list takes effect.' })
   priceList!: PriceListType | null;
 }
@@ -84,12 +90,36 @@ export class CreatePlanInput {
   @Field(() => [String], { description: 'Names of the models that it covers; * covers every public one.' })
   models!: string[];
 
+  @Field(() => [ID], {
+    nullable: true,
+    description: 'Ids of the tenants that may see it and subscribe to it, 1 to 1000; without it every tenant may.',
+  })
+  audience?: string[] | null;
+
   @Field(() => [RateInput], { description: 'Its first prices, one for each model and meter. Each model that the plan names needs one.' })
   rates!: RateInput[];
 }
 
 @ObjectType('CreatePlanPayload', { description: 'The plan that was made.' })
 export class CreatePlanPayload {
+  @Field(() => PlanType, { description: 'The plan.' })
+  plan!: PlanType;
+}
+
+@InputType('SetPlanAudienceInput', { description: 'Which tenants a plan is for.' })
+export class SetPlanAudienceInput {
+  @Field(() => String, { description: 'Short name of the plan.' })
+  planCode!: string;
+
+  @Field(() => [ID], {
+    nullable: true,
+    description: 'Ids of the tenants that may see it and subscribe to it, 1 to 1000; without it every tenant may.',
+  })
+  audience?: string[] | null;
+}
+
+@ObjectType('SetPlanAudiencePayload', { description: 'The plan with its new audience.' })
+export class SetPlanAudiencePayload {
   @Field(() => PlanType, { description: 'The plan.' })
   plan!: PlanType;
 }

@@ -1,3 +1,4 @@
+import { isOperator, type Principal } from '@weir/access';
 import type { PriceList } from '@weir/contracts';
 import type { PricedPlan } from './plan.ts';
 import type { PlanType, PriceListType } from './plans.graph.ts';
@@ -6,6 +7,12 @@ export function priceListToGraph(list: PriceList): PriceListType {
   return { id: list.id, currency: list.currency, effectiveFrom: new Date(list.effectiveFrom), rates: list.rates };
 }
 
-export function planToGraph(plan: PricedPlan): PlanType {
-  return { ...plan, models: [...plan.models], priceList: plan.priceList === null ? null : priceListToGraph(plan.priceList) };
+/** A plan as the principal may see it: which other tenants it is for is shown to operators alone. */
+export function planToGraph(principal: Principal, { audience, ...plan }: PricedPlan): PlanType {
+  return {
+    ...plan,
+    models: [...plan.models],
+    audience: plan.isPublic || !isOperator(principal) ? null : [...audience],
+    priceList: plan.priceList === null ? null : priceListToGraph(plan.priceList),
+  };
 }

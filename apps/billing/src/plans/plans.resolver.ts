@@ -3,7 +3,7 @@ import { Args, Mutation, Query, Resolver } from '@nestjs/graphql';
 import type { Principal } from '@weir/access';
 import { PageArgs, parseInput, type Connection } from '@weir/platform/graphql';
 import { CurrentPrincipal } from '@weir/platform/http';
-import { createPlanInput, publishPriceListInput } from './plan.ts';
+import { createPlanInput, publishPriceListInput, setPlanAudienceInput } from './plan.ts';
 import {
   CreatePlanInput,
   CreatePlanPayload,
@@ -11,6 +11,8 @@ import {
   PlanType,
   PublishPriceListInput,
   PublishPriceListPayload,
+  SetPlanAudienceInput,
+  SetPlanAudiencePayload,
 } from './plans.graph.ts';
 import { planToGraph, priceListToGraph } from './plans.mapping.ts';
 import { PlansService } from './plans.service.ts';
@@ -23,10 +25,12 @@ export class PlansResolver {
     this.#plans = plans;
   }
 
-  @Query(() => PlanConnection, { description: 'The plans that a tenant may subscribe to, by code.' })
+  @Query(() => PlanConnection, {
+    description: 'The plans that the tenant may subscribe to, by code; all plans for operators. Needs the scope models.read.',
+  })
   async plans(@CurrentPrincipal() principal: Principal, @Args() args: PageArgs): Promise<Connection<PlanType>> {
     const page = await this.#plans.list(principal, args);
-    const edges = page.edges.map(({ cursor, node }) => ({ cursor, node: planToGraph(node) }));
+    const edges = page.edges.map(({ cursor, node }) => ({ cursor, node: planToGraph(principal, node) }));
     return { edges, nodes: edges.map(({ node }) => node), pageInfo: page.pageInfo };
   }
 
@@ -35,7 +39,17 @@ export class PlansResolver {
     @CurrentPrincipal() principal: Principal,
     @Args('input', { type: () => CreatePlanInput, description: 'The plan.' }) input: CreatePlanInput,
   ): Promise<CreatePlanPayload> {
-    return { plan: planToGraph(await this.#plans.create(principal, parseInput(createPlanInput, input))) };
+    return { plan: planToGraph(principal, await this.#plans.create(principal, parseInput(createPlanInput, input))) };
+  }
+
+  @Mutation(() => SetPlanAudiencePayload, {
+    description: 'Sets which tenants may see a plan and subscribe to it; subscriptions that exist go on. For the operator.',
+  })
+  async setPlanAudience(
+    @CurrentPrincipal() principal: Principal,
+    @Args('input', { type: () => SetPlanAudienceInput, description: 'The plan and its tenants.' }) input: SetPlanAudienceInput,
+  ): Promise<SetPlanAudiencePayload> {
+    return { plan: planToGraph(principal, await this.#plans.setAudience(principal, parseInput(setPlanAudienceInput, input))) };
   }
 
   @Mutation(() => PublishPriceListPayload, {

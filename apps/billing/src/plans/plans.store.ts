@@ -1,24 +1,25 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { rateSchema, type PriceList } from '@weir/contracts';
-import { Database } from '@weir/platform/database';
+import { ACROSS_TENANTS, Database, type TenantScope } from '@weir/platform/database';
 import { LRUCache } from 'lru-cache';
 import type pg from 'pg';
 import { z } from 'zod';
 import type { PriceList as PriceListRow, PrismaClient } from '../generated/prisma/client.ts';
 import type { Plan, PricedPlan } from './plan.ts';
 
-/** The work of a transaction; the catalogue is the same for every tenant, so any scope will do. */
+/** The work of a transaction. */
 type Connection = Pick<pg.PoolClient, 'query'>;
 
 /** A new plan and its first price list, or nothing when the code is taken. */
 const INSERT_PLAN = `
 with plan as (
-  insert into plans (id, code, display_name, currency, models, created_at) values ($1, $2, $3, $4, $5, $6)
+  insert into plans (id, code, display_name, currency, models, is_public, audience, created_at)
+  values ($1, $2, $3, $4, $5, $6, $7, $8)
   on conflict (code) do nothing
   returning id, created_at
 )
 insert into price_lists (id, plan_id, effective_from, rates, created_at)
-select $7, plan.id, plan.created_at, $8::jsonb, plan.created_at from plan`;
+select $9, plan.id, plan.created_at, $10::jsonb, plan.created_at from plan`;
 
 const INSERT_PRICE_LIST = `insert into price_lists (id, plan_id, effective_from, rates, created_at) values ($1, $2, $3, $4::jsonb, $5)`;
 
@@ -27,7 +28,7 @@ const ratesSchema = z.array(rateSchema);
 /** How many price lists are kept in memory; they never change. */
 const CACHED_PRICE_LISTS = 1_000;
 
-/** The catalogue: plans and price lists. */
+/** The catalogue: plans and price lists. Row-level security shows a tenant's scope the plans that it may see, or subscribes to. */
 @Injectable()
 export class PlansStore {
   readonly #database: Database<PrismaClient>;
@@ -45,6 +46,8 @@ export class PlansStore {
       plan.displayName,
       plan.currency,
       plan.models,
+      plan.isPublic,
+      plan.audience,
       plan.createdAt,
       list.id,
       JSON.stringify(list.rates),
@@ -56,15 +59,23 @@ export class PlansStore {
     await tx.query(INSERT_PRICE_LIST, [list.id, list.planId, list.effectiveFrom, JSON.stringify(list.rates), createdAt]);
   }
 
-  async findByCode(scope: string, code: string): Promise<Plan | null> {
-    return this.#database.transaction(scope, (tx) => tx.plan.findUnique({ where: { code } }));
+  /** The plan, or null when there is none that is offered to the scope. */
+  async findByCode(scope: TenantScope, code: string): Promise<Plan | null> {
+    return this.#database.transaction(scope, (tx) => tx.plan.findUnique({ where: { code, ...offeredTo(scope) } }));
   }
 
-  /** Up to `take` plans behind the code `after`, by code, each with the list that it is priced by at `at`. */
-  async list(scope: string, after: string | null, take: number, at: Date): Promise<PricedPlan[]> {
+  /** @param audience ids of tenants; null for every tenant. @returns the plan as it is now, or null when there is none */
+  async setAudience(code: string, audience: readonly string[] | null): Promise<Plan | null> {
+    const data = { isPublic: audience === null, audience: [...(audience ?? [])] };
+    const [plan] = await this.#database.transaction(ACROSS_TENANTS, (tx) => tx.plan.updateManyAndReturn({ where: { code }, data }));
+    return plan ?? null;
+  }
+
+  /** Up to `take` plans that are offered to the scope behind the code `after`, by code, each with the list that it is priced by at `at`. */
+  async list(scope: TenantScope, after: string | null, take: number, at: Date): Promise<PricedPlan[]> {
     const plans = await this.#database.transaction(scope, (tx) =>
       tx.plan.findMany({
-        where: after === null ? {} : { code: { gt: after } },
+        where: { ...offeredTo(scope), ...(after === null ? {} : { code: { gt: after } }) },
         orderBy: { code: 'asc' },
         take,
         include: { priceLists: { where: { effectiveFrom: { lte: at } }, orderBy: [{ effectiveFrom: 'desc' }, { id: 'desc' }], take: 1 } },
@@ -77,7 +88,7 @@ export class PlansStore {
   }
 
   /** The list that a plan is priced by at a moment; null before its first. */
-  async priceListAt(scope: string, plan: Plan, at: Date): Promise<PriceList | null> {
+  async priceListAt(scope: TenantScope, plan: Plan, at: Date): Promise<PriceList | null> {
     const row = await this.#database.transaction(scope, (tx) =>
       tx.priceList.findFirst({
         where: { planId: plan.id, effectiveFrom: { lte: at } },
@@ -118,4 +129,9 @@ export class PlansStore {
     this.#priceLists.set(row.id, list);
     return list;
   }
+}
+
+/** Plans that a tenant may subscribe to. Narrower than what it sees: what it subscribed to before may not be offered to it any more. */
+function offeredTo(scope: TenantScope) {
+  return scope === ACROSS_TENANTS ? {} : { OR: [{ isPublic: true }, { audience: { has: scope } }] };
 }

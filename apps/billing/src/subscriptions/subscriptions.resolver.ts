@@ -70,6 +70,6 @@ export class SubscriptionsResolver {
   }
 
   async #toGraph(principal: Principal, { id, plan, startedAt, endedAt }: Subscription): Promise<SubscriptionType> {
-    return { id, plan: planToGraph(await this.#plans.priced(principal, plan)), startedAt, endedAt };
+    return { id, plan: planToGraph(principal, await this.#plans.priced(principal, plan)), startedAt, endedAt };
   }
 }

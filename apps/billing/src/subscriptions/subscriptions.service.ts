@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { authorise, type Principal } from '@weir/access';
 import { entitlementChanged } from '@weir/contracts';
 import { AppError, type Clock, type Ids } from '@weir/kernel';
-import { Database, Outbox } from '@weir/platform/database';
+import { ACROSS_TENANTS, Database, Outbox, type TenantScope } from '@weir/platform/database';
 import { CLOCK, IDS } from '@weir/platform/service';
 import { PlansStore } from '../plans/plans.store.ts';
 import { TenantDirectory } from '../tenants/tenant-directory.ts';
@@ -45,7 +45,7 @@ export class SubscriptionsService {
   }
 
   /**
-   * Subscribes the principal's own tenant.
+   * Subscribes the principal's own tenant to a plan that it may see. A plan for other tenants is not there for it.
    *
    * @throws access.forbidden    without `subscriptions.manage`
    * @throws plan.not_found      naming `input.planCode`
@@ -53,11 +53,11 @@ export class SubscriptionsService {
    */
   async subscribe(principal: Principal, input: Subscribe): Promise<Subscription> {
     authorise(principal, 'subscriptions.manage');
-    return this.#start(principal.tenantId, input.planCode);
+    return this.#start(principal.tenantId, input.planCode, principal.tenantId);
   }
 
   /**
-   * Subscribes any tenant. A tenant that was made a moment ago is waited for.
+   * Subscribes any tenant to any plan, whichever tenants the plan is for. A tenant that was made a moment ago is waited for.
    *
    * @throws access.forbidden    without `operator`
    * @throws tenant.not_found    naming `input.tenantId`
@@ -67,7 +67,7 @@ export class SubscriptionsService {
   async subscribeTenant(principal: Principal, input: SubscribeTenant): Promise<Subscription> {
     authorise(principal, 'operator');
     if (!(await this.#tenants.knows(input.tenantId))) throw new AppError('tenant.not_found', { field: 'input.tenantId' });
-    return this.#start(input.tenantId, input.planCode);
+    return this.#start(input.tenantId, input.planCode, ACROSS_TENANTS);
   }
 
   /**
@@ -90,8 +90,9 @@ export class SubscriptionsService {
     return subscription;
   }
 
-  async #start(tenantId: string, planCode: string): Promise<Subscription> {
-    const plan = await this.#plans.findByCode(tenantId, planCode);
+  /** @param catalogue the plans to choose from: those that this scope sees */
+  async #start(tenantId: string, planCode: string, catalogue: TenantScope): Promise<Subscription> {
+    const plan = await this.#plans.findByCode(catalogue, planCode);
     if (plan === null) throw new AppError('plan.not_found', { field: 'input.planCode' });
     const subscription: Subscription = { id: this.#ids.next(), tenantId, plan, startedAt: new Date(this.#clock.now()), endedAt: null };
     await this.#database.sqlTransaction(tenantId, async (tx) => {

@@ -35,17 +35,18 @@ export class ArtifactStore {
    * Keeps a content. It appears under its digest only when every byte is there, has the digest and is on disk;
    * a content that is there already is read and compared, and not written again.
    *
+   * @param onBytes called with the number of bytes of each piece that arrives; what it throws ends the upload, and nothing is kept
    * @returns its size in bytes
    * @throws artifact.digest_mismatch the content has another digest; nothing is kept
    * @throws request.too_large        it is larger than the limit; nothing is kept
    * @throws request.cancelled        the sender broke off
    */
-  async put(sha256: string, content: Readable): Promise<number> {
+  async put(sha256: string, content: Readable, onBytes: (bytes: number) => void = () => undefined): Promise<number> {
     const isKnown = (await this.sizeOf(sha256)) !== null;
     const incoming = join(this.#directory, 'incoming', randomUUID());
     const target = isKnown ? nowhere() : createWriteStream(incoming, { mode: 0o600, flush: true });
     try {
-      const { digest, sizeBytes } = await this.#receive(content, target);
+      const { digest, sizeBytes } = await this.#receive(content, target, onBytes);
       if (digest !== sha256) throw new AppError('artifact.digest_mismatch', { field: 'digest' });
       if (!isKnown) await this.#settle(incoming, this.#pathOf(sha256));
       return sizeBytes;
@@ -89,7 +90,7 @@ export class ArtifactStore {
     return join(this.#directory, 'sha256', sha256.slice(0, 2), sha256);
   }
 
-  async #receive(content: Readable, target: Writable): Promise<{ digest: string; sizeBytes: number }> {
+  async #receive(content: Readable, target: Writable, onBytes: (bytes: number) => void): Promise<{ digest: string; sizeBytes: number }> {
     const hash = createHash('sha256');
     const maxBytes = this.#maxBytes;
     const silence = new AbortController();
@@ -103,6 +104,7 @@ export class ArtifactStore {
             timer.refresh();
             sizeBytes += chunk.length;
             if (sizeBytes > maxBytes) throw new AppError('request.too_large', { message: `A file may have ${maxBytes} bytes.` });
+            onBytes(chunk.length);
             hash.update(chunk);
             yield chunk;
           }

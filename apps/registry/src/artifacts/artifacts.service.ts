@@ -5,6 +5,7 @@ import { AppError, type Clock } from '@weir/kernel';
 import { Database } from '@weir/platform/database';
 import { CLOCK } from '@weir/platform/service';
 import type { RegistryDatabase } from '../registry-database.ts';
+import { QuotasService } from '../quotas/quotas.service.ts';
 import { ArtifactStore } from './artifact-store.ts';
 import { insertHolder } from './artifacts.store.ts';
 
@@ -17,11 +18,18 @@ const READING_SERVICE = 'worker';
 export class ArtifactsService {
   readonly #store: ArtifactStore;
   readonly #database: RegistryDatabase;
+  readonly #quotas: QuotasService;
   readonly #clock: Clock;
 
-  constructor(@Inject(ArtifactStore) store: ArtifactStore, @Inject(Database) database: RegistryDatabase, @Inject(CLOCK) clock: Clock) {
+  constructor(
+    @Inject(ArtifactStore) store: ArtifactStore,
+    @Inject(Database) database: RegistryDatabase,
+    @Inject(QuotasService) quotas: QuotasService,
+    @Inject(CLOCK) clock: Clock,
+  ) {
     this.#store = store;
     this.#database = database;
+    this.#quotas = quotas;
     this.#clock = clock;
   }
 
@@ -33,14 +41,16 @@ export class ArtifactsService {
    * @throws access.forbidden         the principal may not manage models
    * @throws artifact.digest_mismatch the content has another digest
    * @throws request.too_large
+   * @throws quota.exceeded           while the bytes arrive that exceed the tenant's quota of bytes
    */
   async put(principal: Principal, caller: string | undefined, sha256: string, content: Readable): Promise<number> {
     if (!(principal.kind === 'service' && caller === UPLOADING_SERVICE)) authorise(principal, 'models.manage');
-    const sizeBytes = await this.#store.put(sha256, content);
-    await this.#database.transaction(principal.tenantId, (tx) =>
-      insertHolder(tx, principal.tenantId, sha256, sizeBytes, new Date(this.#clock.now())),
-    );
-    return sizeBytes;
+    const { tenantId } = principal;
+    return this.#quotas.upload(tenantId, sha256, async (count) => {
+      const sizeBytes = await this.#store.put(sha256, content, count);
+      await this.#database.transaction(tenantId, (tx) => insertHolder(tx, tenantId, sha256, sizeBytes, new Date(this.#clock.now())));
+      return sizeBytes;
+    });
   }
 
   /**

@@ -69,6 +69,16 @@ export class LiveWorkers {
       }));
   }
 
+  /** Most memory that loading each version took, as the live workers announce it. */
+  measured(): ReadonlyMap<string, number> {
+    const measured = new Map<string, number>();
+    if (this.#projection === null) return measured;
+    for (const { versions } of this.#heard(this.#projection, this.#clock.now()))
+      for (const { versionId, memoryBytes } of versions)
+        if (memoryBytes !== undefined) measured.set(versionId, Math.max(measured.get(versionId) ?? 0, memoryBytes));
+    return measured;
+  }
+
   /** What the live workers that have a version say of why it is not ready; null when one has it ready, or none says anything. */
   problemOf(versionId: string): string | null {
     if (this.#projection === null) return null;
@@ -96,6 +106,7 @@ export class LiveWorkers {
 }
 
 /** What placements depend on, as one text. */
-function abilitiesOf({ state, memoryBytes, devices, backends }: WorkerState): string {
-  return JSON.stringify([state, memoryBytes, devices, backends]);
+function abilitiesOf({ state, memoryBytes, devices, backends, versions }: WorkerState): string {
+  const measured = versions.flatMap((version) => (version.memoryBytes === undefined ? [] : [[version.versionId, version.memoryBytes]]));
+  return JSON.stringify([state, memoryBytes, devices, backends, measured]);
 }

@@ -15,6 +15,8 @@ const worker = (id: string, options: Partial<LiveWorker> = {}): LiveWorker => ({
 });
 const version = (versionId: string, options: Partial<DeployedVersion> = {}): DeployedVersion => ({
   versionId,
+  tenantId: 'platform',
+  isPublic: true,
   memoryBytes: 10,
   backend: 'onnxruntime',
   accelerator: null,
@@ -22,7 +24,14 @@ const version = (versionId: string, options: Partial<DeployedVersion> = {}): Dep
 });
 const at = (workerId: string, versionId: string) => ({ workerId, versionId });
 const decide = (question: Partial<PlacementQuestion>) => {
-  const { problems, ...decision } = decidePlacements({ versions: [], placements: [], workers: [], replicas: 1, ...question });
+  const { problems, ...decision } = decidePlacements({
+    versions: [],
+    placements: [],
+    workers: [],
+    replicas: 1,
+    memoryQuotaOf: () => Infinity,
+    ...question,
+  });
   return { ...decision, problems: Object.fromEntries(problems) };
 };
 const NOTHING = { place: [], withdraw: [], problems: {} };
@@ -191,5 +200,64 @@ describe('a version that another server runs', () => {
       at('w1', 'r3'),
       at('w2', 'r4'),
     ]);
+  });
+});
+
+describe('versions of public models', () => {
+  const theirs = (versionId: string, memoryBytes: number, tenantId = 'acme') =>
+    version(versionId, { tenantId, isPublic: false, memoryBytes });
+  const QUOTA = 60;
+  const withQuota = (question: Partial<PlacementQuestion>) =>
+    decide({ memoryQuotaOf: (id) => (id === 'platform' ? Infinity : QUOTA), ...question });
+
+  it('are placed before those of tenants, however large these are', () => {
+    const versions = [theirs('large', 60), version('small', { memoryBytes: 50 })];
+    expect(decide({ versions, workers: [worker('w1')] })).toMatchObject({ place: [at('w1', 'small')], withdraw: [] });
+  });
+
+  it('are given the room of private versions where they have no other, on the worker where least has to make room', () => {
+    const versions = [theirs('a', 90), theirs('b', 40), theirs('c', 50), version('public', { memoryBytes: 45 })];
+    const placements = [at('w1', 'a'), at('w2', 'b'), at('w2', 'c')];
+    expect(decide({ versions, placements, workers: [worker('w1'), worker('w2')] })).toEqual({
+      place: [at('w2', 'public')],
+      withdraw: [at('w2', 'c')],
+      problems: { c: 'It needs 50 bytes of memory, which are not free on any running worker that could take it.' },
+    });
+  });
+
+  it('displace nobody where there is room, nor for a further replica, nor where it would not help', () => {
+    const placements = [at('w1', 'a')];
+    const full = [theirs('a', 90), version('public', { memoryBytes: 45 })];
+    expect(decide({ versions: full, placements, workers: [worker('w1'), worker('w2')] }).withdraw).toEqual([]);
+    expect(
+      decide({ versions: full, placements: [...placements, at('w2', 'public')], workers: [worker('w1'), worker('w2')], replicas: 2 }),
+    ).toEqual(NOTHING);
+    const huge = [theirs('a', 90), version('public', { memoryBytes: 101 })];
+    expect(decide({ versions: huge, placements, workers: [worker('w1')] }).withdraw).toEqual([]);
+  });
+
+  it('keep their room: what was decided needs no further decision', () => {
+    const versions = [theirs('a', 60), theirs('b', 40, 'globex'), version('public', { memoryBytes: 55 })];
+    const first = decide({ versions, placements: [at('w1', 'a'), at('w1', 'b')], workers: [worker('w1')] });
+    expect(first).toMatchObject({ place: [at('w1', 'public')], withdraw: [at('w1', 'a')] });
+    expect(decide({ versions, placements: [at('w1', 'b'), at('w1', 'public')], workers: [worker('w1')] })).toEqual({
+      ...NOTHING,
+      problems: first.problems,
+    });
+  });
+
+  it('are not under the quota of tenants: beyond its quota a version of a tenant is not placed, and its owner is told why', () => {
+    const versions = [theirs('a', 40), theirs('b', 30), theirs('c', 30, 'globex'), version('public', { memoryBytes: 90 })];
+    expect(withQuota({ versions, workers: [worker('w1'), worker('w2')] })).toEqual({
+      ...NOTHING,
+      place: [at('w1', 'public'), at('w2', 'a'), at('w2', 'c')],
+      problems: { b: 'The tenant may have 60 bytes of memory reserved (quota memoryBytes): 40 are, and it needs 30 more.' },
+    });
+  });
+
+  it('of tenants on several workers count once for the quota, and what is placed stays when the quota becomes smaller', () => {
+    const workers = [worker('w1'), worker('w2')];
+    expect(withQuota({ versions: [theirs('a', 60)], workers, replicas: 2 }).place).toHaveLength(2);
+    expect(withQuota({ versions: [theirs('a', 70)], placements: [at('w1', 'a')], workers })).toEqual(NOTHING);
   });
 });

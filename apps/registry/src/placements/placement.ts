@@ -3,7 +3,10 @@ import type { BackEndKind, Device } from '@weir/contracts';
 /** A version that callers can reach through an alias. */
 export interface DeployedVersion {
   readonly versionId: string;
-  /** Memory that it takes on a worker: what it asks for, else the size of its files; 0 where another server runs it. */
+  readonly tenantId: string;
+  /** Of a model that every tenant may use. */
+  readonly isPublic: boolean;
+  /** Memory that is reserved for it on a worker (`reservedBytes`); 0 where another server runs it. */
   readonly memoryBytes: number;
   readonly backend: BackEndKind;
   /** The execution provider that a worker has to offer; null where any will do. */
@@ -34,6 +37,8 @@ export interface PlacementQuestion {
   readonly workers: readonly LiveWorker[];
   /** Workers that each version is to be on, as far as there are so many. */
   readonly replicas: number;
+  /** Bytes that may be reserved for the versions of a tenant, each counted once. */
+  readonly memoryQuotaOf: (tenantId: string) => number;
 }
 
 export interface PlacementDecision {
@@ -48,9 +53,11 @@ export interface PlacementDecision {
  * for, and has room: in the memory of the worker, and in that of the device where the accelerator has its own. What is
  * well placed stays, because loading costs; a version on a worker that is gone is moved, and its old placement is
  * withdrawn with the move: as long as there is no other worker it stays, so that the same worker finds it again when it
- * comes back. A worker that lives but lacks what the version asks for loses it at once.
+ * comes back. A worker that lives but lacks what the version asks for loses it at once. Versions of public models come first:
+ * where one has no room on any worker, private versions make room for it. For a tenant no more memory is reserved than its
+ * quota; what is placed stays when the quota becomes smaller.
  */
-export function decidePlacements({ versions, placements, workers, replicas }: PlacementQuestion): PlacementDecision {
+export function decidePlacements({ versions, placements, workers, replicas, memoryQuotaOf }: PlacementQuestion): PlacementDecision {
   const known = new Map(versions.map((version) => [version.versionId, version]));
   const live = new Map(workers.map((worker) => [worker.id, new WorkerLoad(worker)]));
   const withdraw: Placement[] = [];
@@ -66,11 +73,21 @@ export function decidePlacements({ versions, placements, workers, replicas }: Pl
       load?.add(version);
     }
   }
-  // The largest first: they are the hardest to find room for. The id makes the order the same everywhere.
-  const ordered = [...versions].sort((a, b) => b.memoryBytes - a.memoryBytes || (a.versionId < b.versionId ? -1 : 1));
+  // Public ones first, then the largest: they are the hardest to find room for. The id makes the order the same everywhere.
+  const ordered = [...versions].sort(
+    (a, b) => Number(b.isPublic) - Number(a.isPublic) || b.memoryBytes - a.memoryBytes || (a.versionId < b.versionId ? -1 : 1),
+  );
   for (const version of ordered) {
     const { versionId } = version;
     const own = stays.filter((placement) => placement.versionId === versionId);
+    if (own.length === 0) {
+      const { tenantId, memoryBytes } = version;
+      const usedBytes = reservedFor(tenantId, known, [...stays, ...place]);
+      if (usedBytes + memoryBytes > memoryQuotaOf(tenantId)) {
+        problems.set(versionId, quotaProblem(memoryBytes, usedBytes, memoryQuotaOf(tenantId)));
+        continue;
+      }
+    }
     const lost = own.filter((placement) => !live.has(placement.workerId));
     const kept = own.flatMap((placement) => live.get(placement.workerId) ?? []);
     for (const load of kept.toSorted(byLoad).slice(Math.min(kept.length, replicas))) {
@@ -83,6 +100,14 @@ export function decidePlacements({ versions, placements, workers, replicas }: Pl
     const chosen = free
       .sort((a, b) => Number(b.worker.holds.has(versionId)) - Number(a.worker.holds.has(versionId)) || byLoad(a, b))
       .slice(0, Math.max(0, replicas - kept.length));
+    if (version.isPublic && kept.length === 0 && chosen.length === 0) {
+      const displaced = displacedBy(version, [...live.values()], stays, known);
+      for (const placement of displaced?.placements ?? []) {
+        stays.splice(stays.indexOf(placement), 1);
+        withdraw.push(placement);
+      }
+      if (displaced !== null) chosen.push(displaced.load);
+    }
     for (const load of chosen) {
       place.push({ workerId: load.worker.id, versionId });
       load.add(version);
@@ -92,6 +117,57 @@ export function decidePlacements({ versions, placements, workers, replicas }: Pl
     withdraw.push(...lost.slice(0, found >= replicas ? lost.length : chosen.length));
   }
   return { place, withdraw, problems };
+}
+
+/**
+ * The worker on which the fewest bytes of private versions have to make room for a public one, with their placements, which are taken
+ * from its load; null when none has room even then.
+ */
+function displacedBy(
+  version: DeployedVersion,
+  loads: readonly WorkerLoad[],
+  stays: readonly Placement[],
+  known: ReadonlyMap<string, DeployedVersion>,
+): { readonly load: WorkerLoad; readonly placements: readonly Placement[] } | null {
+  const options = loads
+    .filter((load) => lack(version, load.worker) === null)
+    .flatMap((load) => {
+      const isPrivate = (versionId: string): boolean => known.get(versionId)?.isPublic === false;
+      const candidates = stays
+        .filter(({ workerId, versionId }) => workerId === load.worker.id && isPrivate(versionId))
+        .flatMap((placement) => {
+          const neighbour = known.get(placement.versionId);
+          return neighbour === undefined || neighbour.memoryBytes === 0 ? [] : [{ placement, neighbour }];
+        })
+        .sort((a, b) => b.neighbour.memoryBytes - a.neighbour.memoryBytes || (a.neighbour.versionId < b.neighbour.versionId ? -1 : 1));
+      const taken: typeof candidates = [];
+      for (const candidate of candidates) {
+        if (load.hasRoomFor(version)) break;
+        load.remove(candidate.neighbour);
+        taken.push(candidate);
+      }
+      const fits = load.hasRoomFor(version);
+      for (const { neighbour } of taken) load.add(neighbour);
+      return fits ? [{ load, taken, bytes: taken.reduce((sum, { neighbour }) => sum + neighbour.memoryBytes, 0) }] : [];
+    });
+  const [best] = options.sort((a, b) => a.bytes - b.bytes || byLoad(a.load, b.load));
+  if (best === undefined) return null;
+  for (const { neighbour } of best.taken) best.load.remove(neighbour);
+  return { load: best.load, placements: best.taken.map(({ placement }) => placement) };
+}
+
+/** Bytes that are reserved for the versions of a tenant, each counted once. */
+function reservedFor(tenantId: string, known: ReadonlyMap<string, DeployedVersion>, placements: readonly Placement[]): number {
+  let bytes = 0;
+  for (const versionId of new Set(placements.map((placement) => placement.versionId))) {
+    const version = known.get(versionId);
+    if (version?.tenantId === tenantId) bytes += version.memoryBytes;
+  }
+  return bytes;
+}
+
+function quotaProblem(neededBytes: number, usedBytes: number, allowedBytes: number): string {
+  return `The tenant may have ${allowedBytes} bytes of memory reserved (quota memoryBytes): ${usedBytes} are, and it needs ${neededBytes} more.`;
 }
 
 /** What a worker has to do already. */

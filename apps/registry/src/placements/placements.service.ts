@@ -6,6 +6,8 @@ import type { Clock } from '@weir/kernel';
 import { ACROSS_TENANTS, Database, Outbox } from '@weir/platform/database';
 import { CLOCK, LOGGER, Readiness, SETTINGS } from '@weir/platform/service';
 import type { Logger } from '@weir/platform/telemetry';
+import { PLATFORM_TENANT_ID } from '@weir/access';
+import { memoryQuotas } from '../quotas/quotas.store.ts';
 import type { RegistryDatabase, RegistryTransaction } from '../registry-database.ts';
 import type { RegistrySettings } from '../settings.ts';
 import { filesOf } from '../versions/versions.store.ts';
@@ -16,6 +18,7 @@ import {
   allPlacements,
   deletePlacement,
   deployedVersions,
+  keepMeasured,
   savePlacement,
   takePlacementTurn,
   type AnnouncedPlacement,
@@ -42,6 +45,8 @@ export class PlacementsService implements OnApplicationBootstrap, BeforeApplicat
   #isStopping = false;
   #timer: NodeJS.Timeout | undefined;
   #problems: ReadonlyMap<string, string> = new Map();
+  /** What workers measured of versions, as far as it is in the database. */
+  readonly #measured = new Map<string, number>();
 
   constructor(
     @Inject(Database) database: RegistryDatabase,
@@ -112,16 +117,24 @@ export class PlacementsService implements OnApplicationBootstrap, BeforeApplicat
     const workers = this.#workers.serving();
     // The address is not known before the port is open.
     if (workers === null || !this.#server.listening) return;
-    await this.#database.transaction(ACROSS_TENANTS, async (tx) => {
-      if (await takePlacementTurn(tx)) await this.#place(tx, workers);
+    const measured = [...this.#workers.measured()].filter(([versionId, bytes]) => bytes > (this.#measured.get(versionId) ?? -1));
+    const isDone = await this.#database.transaction(ACROSS_TENANTS, async (tx) => {
+      if (!(await takePlacementTurn(tx))) return false;
+      await keepMeasured(tx, new Map(measured), new Date(this.#clock.now()));
+      await this.#place(tx, workers);
+      return true;
     });
+    if (isDone) for (const [versionId, bytes] of measured) this.#measured.set(versionId, bytes);
   }
 
   async #place(tx: RegistryTransaction, workers: readonly LiveWorker[]): Promise<void> {
-    const { replicas } = this.#settings;
+    const { replicas, tenantMemoryBytes } = this.#settings;
+    const quotas = await memoryQuotas(tx);
+    const memoryQuotaOf = (tenantId: string): number =>
+      tenantId === PLATFORM_TENANT_ID ? Infinity : (quotas.get(tenantId) ?? tenantMemoryBytes);
     const versions = new Map((await deployedVersions(tx)).map((version) => [version.versionId, version]));
     const placements = await allPlacements(tx);
-    const decision = decidePlacements({ versions: [...versions.values()], placements, workers, replicas });
+    const decision = decidePlacements({ versions: [...versions.values()], placements, workers, replicas, memoryQuotaOf });
     this.#tell(decision.problems);
     const artifactsUrl = this.#artifactsUrl();
     const stays = placements.filter((placement) => !decision.withdraw.some((gone) => isSame(gone, placement)));

@@ -3,12 +3,12 @@ import { taskSchema } from '@weir/contracts';
 import type { RegistryTransaction } from '../registry-database.ts';
 import { backEndOf } from '../versions/versions.store.ts';
 import type { DeployedVersion, Placement } from './placement.ts';
+import { reservedBytes } from './reserved-memory.ts';
 
 /** A version that some alias points to, with what a worker has to know of it. */
 export interface PlaceableVersion extends DeployedVersion {
   /** What runs it, and where. */
   readonly runs: BackEnd;
-  readonly tenantId: string;
   readonly modelId: string;
   readonly model: string;
   readonly version: string;
@@ -30,12 +30,17 @@ export async function takePlacementTurn(tx: RegistryTransaction): Promise<boolea
 }
 
 export async function deployedVersions(tx: RegistryTransaction): Promise<PlaceableVersion[]> {
-  const rows = await tx.modelVersionRow.findMany({ where: { aliases: { some: {} } }, include: { model: true, server: true } });
-  return rows.map(({ id, memoryBytes, sizeBytes, backend, accelerator, server, tenantId, modelId, version, task, model }) => {
+  const rows = await tx.modelVersionRow.findMany({
+    where: { aliases: { some: {} } },
+    include: { model: true, server: true, measured: true },
+  });
+  return rows.map((row) => {
+    const { id, backend, accelerator, server, tenantId, modelId, version, task, model } = row;
     const runs = backEndOf(backend, server);
     return {
       versionId: id,
-      memoryBytes: Number(memoryBytes ?? sizeBytes),
+      isPublic: model.visibility === 'public',
+      memoryBytes: reservedOf(row),
       backend: runs.kind,
       accelerator,
       runs,
@@ -45,6 +50,45 @@ export async function deployedVersions(tx: RegistryTransaction): Promise<Placeab
       version,
       task: taskSchema.parse(task),
     };
+  });
+}
+
+/** Bytes that are reserved for the versions of the transaction's tenant that are placed, each counted once. */
+export async function reservedMemory(tx: RegistryTransaction, tenantId: string): Promise<number> {
+  const placements = await tx.placementRow.findMany({ where: { tenantId }, distinct: ['versionId'], select: { versionId: true } });
+  const rows = await tx.modelVersionRow.findMany({
+    where: { tenantId, id: { in: placements.map(({ versionId }) => versionId) } },
+    include: { measured: true },
+  });
+  return rows.reduce((sum, row) => sum + reservedOf(row), 0);
+}
+
+/** Keeps what workers measured of versions, where it is more than what is known. Versions that are not there are passed over. */
+export async function keepMeasured(tx: RegistryTransaction, measured: ReadonlyMap<string, number>, measuredAt: Date): Promise<void> {
+  if (measured.size === 0) return;
+  const rows = await tx.modelVersionRow.findMany({
+    where: { id: { in: [...measured.keys()] } },
+    select: { id: true, tenantId: true, measured: { select: { memoryBytes: true } } },
+  });
+  for (const { id: versionId, tenantId, measured: known } of rows) {
+    const memoryBytes = BigInt(measured.get(versionId) ?? 0);
+    if (known !== null && known.memoryBytes >= memoryBytes) continue;
+    const data = { memoryBytes, measuredAt };
+    await tx.versionMemoryRow.upsert({ where: { versionId }, create: { versionId, tenantId, ...data }, update: data });
+  }
+}
+
+function reservedOf(row: {
+  readonly memoryBytes: bigint | null;
+  readonly sizeBytes: bigint;
+  readonly accelerator: string | null;
+  readonly measured: { readonly memoryBytes: bigint } | null;
+}): number {
+  return reservedBytes({
+    declaredBytes: row.memoryBytes === null ? null : Number(row.memoryBytes),
+    fileBytes: Number(row.sizeBytes),
+    measuredBytes: row.measured === null ? null : Number(row.measured.memoryBytes),
+    accelerator: row.accelerator,
   });
 }
 

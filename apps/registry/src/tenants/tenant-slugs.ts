@@ -28,6 +28,11 @@ export class TenantSlugs implements OnApplicationBootstrap, BeforeApplicationShu
     await this.#projection?.close();
   }
 
+  /** Is there such a tenant, as far as its record has arrived here? */
+  knows(tenantId: string): boolean {
+    return this.#projection?.maps.tenants.has(tenantId) ?? false;
+  }
+
   /** @throws service.unavailable the tenant's name has not arrived here yet */
   slugOf(tenantId: string): string {
     const slug = this.#projection?.maps.tenants.get(tenantId)?.slug;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { nameElsewhere, secretName, serverUrl, taskSchema, type RemoteBackEnd, type Task } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
+import { namesLocalAddress } from '@weir/platform/http';
 import { z } from 'zod';
 import { displayText, licenceText, paragraphText, tagText } from '../texts.ts';
 import { aliasSchema, modelNameSchema, versionNameSchema, visibilities } from './model-version.ts';
@@ -50,6 +51,15 @@ export function assertServerDoes(task: Task, { kind }: RemoteBackEnd): void {
     throw new AppError('request.invalid', {
       field: 'input.task',
       message: `input.task: a server of OpenAI's API is called for ${[...TASKS_OF_OPENAI].join(', ')} only.`,
+    });
+}
+
+/** @throws request.invalid on `input.backend.url` when it names an address that no server of others has: workers would call the platform itself */
+export function assertServerElsewhere({ url }: RemoteBackEnd): void {
+  if (namesLocalAddress(url))
+    throw new AppError('request.invalid', {
+      field: 'input.backend.url',
+      message: 'input.backend.url: must not be an address of this machine, its link or a metadata service.',
     });
 }
 

@@ -117,6 +117,23 @@ describe('a model that another server runs', () => {
     expect(JSON.stringify(refused)).not.toContain('secret@');
   });
 
+  it.each([
+    ['this machine', 'http://127.0.0.1:8000'],
+    ['this machine in another spelling', 'http://0x7f.1/v1'],
+    ['this machine by name', 'http://localhost:8000'],
+    ['this machine by IPv6', 'http://[::ffff:127.0.0.1]:8000'],
+    ['every interface', 'http://0.0.0.0:8000'],
+    ["a cloud's metadata service", 'http://169.254.169.254/latest'],
+  ])('at the address of %s is refused, because workers would call the platform itself', async (_, url) => {
+    const refused = await publish(operator, { name: 'inside', task: 'TENSORS', backend: { ...TRITON, url } });
+    expect(codeOf(refused)).toEqual(['request.invalid', 'input.backend.url']);
+  });
+
+  it('in a private network is published: operators have their servers there', async () => {
+    const answer = await publish(operator, { name: 'near', task: 'TENSORS', backend: { ...TRITON, url: 'http://10.255.255.254:8000' } });
+    expect(answer.errors).toBeUndefined();
+  });
+
   it('for a task that its server cannot do is refused', async () => {
     const refused = await publish(operator, { name: 'chat', task: 'TEXT_CLASSIFICATION', backend: VLLM });
     expect(codeOf(refused)).toEqual(['request.invalid', 'input.task']);

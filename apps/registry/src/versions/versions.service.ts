@@ -4,19 +4,22 @@ import type { RemoteBackEnd, Task } from '@weir/contracts';
 import { AppError, type Clock, type Ids } from '@weir/kernel';
 import { Database, isUniqueViolation, Outbox } from '@weir/platform/database';
 import type { PageRequest } from '@weir/platform/graphql';
-import { CLOCK, IDS } from '@weir/platform/service';
+import { CLOCK, IDS, SETTINGS } from '@weir/platform/service';
 import { announceDeployments, saveAlias } from '../aliases/aliases.store.ts';
 import { ArtifactStore } from '../artifacts/artifact-store.ts';
 import { heldSizes } from '../artifacts/artifacts.store.ts';
 import type { Model, ModelView } from '../models/model.ts';
 import { findModel, lockModelName, saveModel } from '../models/models.store.ts';
+import { reservedBytes } from '../placements/reserved-memory.ts';
 import { PlacementTrigger } from '../placements/placement-trigger.ts';
+import { QuotasService } from '../quotas/quotas.service.ts';
 import type { RegistryDatabase, RegistryTransaction } from '../registry-database.ts';
+import type { RegistrySettings } from '../settings.ts';
 import { TenantSlugs } from '../tenants/tenant-slugs.ts';
 import type { ModelVersion, NewModelVersion, PublishModelVersion } from './model-version.ts';
 import { NetworkReader } from './network-reader.ts';
 import { readPackageMetadata, type PackageMetadata } from './package-metadata.ts';
-import { assertServerDoes, remoteDigest, type PublishRemoteModelVersion } from './remote-version.ts';
+import { assertServerDoes, assertServerElsewhere, remoteDigest, type PublishRemoteModelVersion } from './remote-version.ts';
 import { assertFilesForTask, assertPackagePaths, packageDigest } from './version-package.ts';
 import { findServer, findVersion, insertVersion, listVersions } from './versions.store.ts';
 
@@ -46,6 +49,8 @@ export class VersionsService {
   readonly #networks: NetworkReader;
   readonly #slugs: TenantSlugs;
   readonly #placements: PlacementTrigger;
+  readonly #quotas: QuotasService;
+  readonly #settings: RegistrySettings;
   readonly #clock: Clock;
   readonly #ids: Ids;
 
@@ -56,6 +61,8 @@ export class VersionsService {
     @Inject(NetworkReader) networks: NetworkReader,
     @Inject(TenantSlugs) slugs: TenantSlugs,
     @Inject(PlacementTrigger) placements: PlacementTrigger,
+    @Inject(QuotasService) quotas: QuotasService,
+    @Inject(SETTINGS) settings: RegistrySettings,
     @Inject(CLOCK) clock: Clock,
     @Inject(IDS) ids: Ids,
   ) {
@@ -65,6 +72,8 @@ export class VersionsService {
     this.#networks = networks;
     this.#slugs = slugs;
     this.#placements = placements;
+    this.#quotas = quotas;
+    this.#settings = settings;
     this.#clock = clock;
     this.#ids = ids;
   }
@@ -86,6 +95,7 @@ export class VersionsService {
    * @throws artifact.not_found   with the field: the file was not uploaded by the principal's tenant
    * @throws model.version_exists the version exists with other files
    * @throws model.name_taken     another tenant has the name
+   * @throws quota.exceeded       the tenant has as many versions as it may, or the version asks for more memory than the tenant may have
    */
   async publish(principal: Principal, input: PublishModelVersion): Promise<PublishedVersion> {
     authorise(principal, 'models.manage');
@@ -112,7 +122,7 @@ export class VersionsService {
    * this is for operators alone. Publishing the same again under the same version changes nothing.
    *
    * @throws access.forbidden     the principal is no operator, or the name is not theirs to choose
-   * @throws request.invalid      with the field: a server of this kind cannot do the task
+   * @throws request.invalid      with the field: a server of this kind cannot do the task, or its address is a local one
    * @throws model.version_exists the version exists otherwise
    * @throws model.name_taken     another tenant has the name
    */
@@ -120,6 +130,7 @@ export class VersionsService {
     authorise(principal, 'operator');
     this.#assertMayPublish(principal, input);
     assertServerDoes(input.task, input.backend);
+    if (!this.#settings.allowLocalBackEnds) assertServerElsewhere(input.backend);
     return this.#publish(principal, input, {
       digest: remoteDigest(input),
       files: [],
@@ -196,6 +207,16 @@ export class VersionsService {
       publishedBy: principal.id,
       publishedAt: model.updatedAt,
     };
+    await this.#quotas.assertMayAdd(
+      tx,
+      model.tenantId,
+      reservedBytes({
+        declaredBytes: version.memoryBytes,
+        fileBytes: version.sizeBytes,
+        measuredBytes: null,
+        accelerator: version.accelerator,
+      }),
+    );
     await saveModel(tx, model);
     await insertVersion(tx, version);
     if (input.alias !== null && input.alias !== undefined) await saveAlias(tx, model, input.alias, version.id, model.updatedAt);

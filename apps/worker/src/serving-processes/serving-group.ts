@@ -115,16 +115,19 @@ export class ServingGroup {
   /**
    * Brings a version into memory.
    *
+   * @returns bytes of memory that loading it took, as the process measured
    * @throws AppError what the serving process says, or worker.unreachable when it ended meanwhile
    */
-  async load(version: GroupVersion): Promise<void> {
+  async load(version: GroupVersion): Promise<number> {
     version.state = 'loading';
     try {
-      version.bytes = Math.max(version.bytes, await this.#control(version, 'load'));
+      const measuredBytes = await this.#control(version, 'load');
+      version.bytes = Math.max(version.bytes, measuredBytes);
       version.state = 'in-memory';
       version.isProven = true;
       version.isWanted = true;
       version.idleMs = 0;
+      return measuredBytes;
     } catch (error) {
       if (this.#versions.get(version.placed.versionId) === version && this.#url !== null) version.state = 'cold';
       throw error;

@@ -1,5 +1,6 @@
 export { AppErrorFilter, sendError } from './app-error.filter.ts';
 export { errorBody, errorHeaders, httpStatusOf, type ErrorBody } from './error-answers.ts';
 export { fromFrameworkError } from './errors.ts';
+export { isLocalAddress, namesLocalAddress } from './local-addresses.ts';
 export { CurrentPrincipal, requestContext, setRequestContext, type RequestContext } from './request-context.ts';
 export { requestIdOf } from './request-id.ts';
