@@ -76,6 +76,8 @@ export interface InferenceUsage {
   readonly inputs: number;
   /** Tokens that the model read; 0 where it reads none. */
   readonly 'input-tokens': number;
+  /** Seconds of audio, to the millisecond; absent where the model takes none. */
+  readonly 'audio-seconds'?: number;
 }
 
 /** A tensor in a model's signature; -1 in `shape` is a size that the caller chooses. */
@@ -132,12 +134,14 @@ export const PRIORITY_HEADER = 'x-weir-priority';
 
 /** Request header: the model's public name, which the answer then bears instead of the worker's own id. */
 export const MODEL_NAME_HEADER = 'x-weir-model-name';
-/** Answer header: what the worker counted, as `inputs=1,input-tokens=12`, so that the gateway need not read the body. */
+/** Answer header: what the worker counted, as `inputs=1,input-tokens=12,audio-seconds=0.5`, so that the gateway need not read the body. */
 export const USAGE_HEADER = 'x-weir-usage';
 /** Answer header of an error: the field of the request that is wrong. */
 export const ERROR_FIELD_HEADER = 'x-weir-error-field';
 
 /** The counts as `USAGE_HEADER` carries them. */
 export function usageHeader(usage: InferenceUsage): string {
-  return `inputs=${usage.inputs},input-tokens=${usage['input-tokens']}`;
+  const seconds = usage['audio-seconds'];
+  const counts = `inputs=${usage.inputs},input-tokens=${usage['input-tokens']}`;
+  return seconds === undefined ? counts : `${counts},audio-seconds=${seconds}`;
 }

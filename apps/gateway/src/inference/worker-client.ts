@@ -1,6 +1,6 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { INTERNAL_TOKEN_HEADER, REQUEST_ID_HEADER, type InternalTokenSigner, type Principal } from '@weir/access';
-import { meterSchema, type UsageQuantity } from '@weir/contracts';
+import type { UsageQuantity } from '@weir/contracts';
 import { AppError, isErrorCode } from '@weir/kernel';
 import {
   ERROR_CODE_HEADER,
@@ -18,6 +18,7 @@ import { currentTraceparent } from '@weir/platform/telemetry';
 import { LRUCache } from 'lru-cache';
 import { Pool, type Dispatcher } from 'undici';
 import type { CallerPresence } from './caller-presence.ts';
+import { UsageClaims } from './usage-claims.ts';
 
 /** Connections to one worker; a worker batches, so many calls are under way at once. */
 const CONNECTIONS = 64;
@@ -48,8 +49,14 @@ export interface WorkerRequest {
 export interface WorkerAnswer {
   /** Open Inference Protocol answer. */
   readonly message: EncodedMessage;
-  /** What the worker counted, without the call itself. */
+  /** What the worker counted, as far as the request can explain it; without the call itself. */
   readonly quantities: readonly UsageQuantity[];
+}
+
+interface RawAnswer {
+  readonly message: EncodedMessage;
+  /** `USAGE_HEADER` as it came. */
+  readonly usage: string | undefined;
 }
 
 /** What a worker is asked beside inferences. */
@@ -76,14 +83,16 @@ export class WorkerLostError extends Error {
 @Injectable()
 export class WorkerClient implements OnApplicationShutdown {
   readonly #signer: InternalTokenSigner;
+  readonly #claims: UsageClaims;
   readonly #pools = new LRUCache<string, Pool>({
     max: MAX_ADDRESSES,
     // Calls that are under way are finished.
     dispose: (pool) => void pool.close(),
   });
 
-  constructor(@Inject(TOKEN_SIGNER) signer: InternalTokenSigner) {
+  constructor(@Inject(TOKEN_SIGNER) signer: InternalTokenSigner, @Inject(UsageClaims) claims: UsageClaims) {
     this.#signer = signer;
+    this.#claims = claims;
   }
 
   /**
@@ -91,7 +100,7 @@ export class WorkerClient implements OnApplicationShutdown {
    * @throws AppError        the worker's own error, request.timeout, or request.cancelled
    */
   async infer(request: WorkerRequest): Promise<WorkerAnswer> {
-    return this.#call(request.url, request.caller, {
+    const { message, usage } = await this.#call(request.url, request.caller, {
       method: 'POST',
       path: `/v2/models/${encodeURIComponent(request.modelId)}/versions/${encodeURIComponent(request.version)}/infer`,
       headers: headersOf(request, await this.#tokenFor(request.principal)),
@@ -99,6 +108,7 @@ export class WorkerClient implements OnApplicationShutdown {
       headersTimeout: request.timeoutMs,
       bodyTimeout: request.timeoutMs,
     });
+    return { message, quantities: this.#claims.read(usage, request) };
   }
 
   /**
@@ -132,7 +142,7 @@ export class WorkerClient implements OnApplicationShutdown {
     await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
   }
 
-  #call(url: string, caller: CallerPresence | undefined, options: Dispatcher.DispatchOptions): Promise<WorkerAnswer> {
+  #call(url: string, caller: CallerPresence | undefined, options: Dispatcher.DispatchOptions): Promise<RawAnswer> {
     return new Promise((resolve, reject) => {
       this.#pool(url).dispatch(options, new AnswerHandler(caller, resolve, reject));
     });
@@ -174,7 +184,7 @@ function headersOf(request: WorkerRequest, token: string): Record<string, string
 /** Collects one answer. The low-level interface of undici: a third of the cost of a stream per call. */
 class AnswerHandler implements Dispatcher.DispatchHandler {
   readonly #caller: CallerPresence | undefined;
-  readonly #resolve: (answer: WorkerAnswer) => void;
+  readonly #resolve: (answer: RawAnswer) => void;
   readonly #reject: (error: unknown) => void;
   readonly #chunks: Buffer[] = [];
   #stopListening: (() => void) | undefined;
@@ -182,7 +192,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   #status = 0;
   #headers: Record<string, string | string[] | undefined> = {};
 
-  constructor(caller: CallerPresence | undefined, resolve: (answer: WorkerAnswer) => void, reject: (error: unknown) => void) {
+  constructor(caller: CallerPresence | undefined, resolve: (answer: RawAnswer) => void, reject: (error: unknown) => void) {
     this.#caller = caller;
     this.#resolve = resolve;
     this.#reject = reject;
@@ -212,7 +222,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
     if (this.#status === 200)
       this.#resolve({
         message: { headers: messageHeaders(this.#headers), body },
-        quantities: quantitiesOf(text(this.#headers[USAGE_HEADER])),
+        usage: text(this.#headers[USAGE_HEADER]),
       });
     else this.#reject(errorOf(this.#status, this.#headers, body));
   }
@@ -239,17 +249,6 @@ function messageHeaders(headers: Record<string, string | string[] | undefined>):
 
 function text(header: string | string[] | undefined): string | undefined {
   return typeof header === 'string' ? header : undefined;
-}
-
-/** `inputs=1,input-tokens=12` → quantities. */
-function quantitiesOf(header: string | undefined): UsageQuantity[] {
-  if (header === undefined) return [];
-  return header.split(',').map((part) => {
-    const [meter, quantity] = part.split('=');
-    if (quantity === undefined || !/^\d{1,15}$/.test(quantity))
-      throw new AppError('model.failed', { cause: new Error('a worker reported usage that is not a count') });
-    return { meter: meterSchema.parse(meter?.trim()), quantity };
-  });
 }
 
 /** A worker's errors that are about the worker, not about the call. */

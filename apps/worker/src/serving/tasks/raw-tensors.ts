@@ -2,6 +2,7 @@ import { AppError } from '@weir/kernel';
 import { decodeTensor, type RequestTensor } from '@weir/open-inference';
 import { MODEL } from '../model-package/model-package.ts';
 import { RunRefusedError } from '../runtime/run-refused.ts';
+import { rawUsage } from './raw-usage.ts';
 import { keepStates, stateFeeds, statesOf } from './recurrent-state.ts';
 import { assertFits, describeTensor, fromOnnx, signatureOfRole, toOnnx, type Signature } from './signature.ts';
 import type { TaskAnswer, TaskCall } from './task.ts';
@@ -10,7 +11,8 @@ import type { TaskAnswer, TaskCall } from './task.ts';
  * Runs a model on tensors under the names of its ONNX file. States of a recurrent model that the caller does not send are those
  * of its sequence, zeros where it has none.
  *
- * @throws model.input_invalid naming the tensor, what is expected and what came; also when ONNX Runtime refuses the
+ * @throws model.input_invalid naming the tensor, what is expected and what came; when a meter of the task cannot be counted from
+ *   these tensors; also when ONNX Runtime refuses the
  *   values (an index that is out of range, say), because here they are the caller's
  */
 export async function runTensors(call: TaskCall): Promise<TaskAnswer> {
@@ -23,6 +25,7 @@ export async function runTensors(call: TaskCall): Promise<TaskAnswer> {
   const signature = signatureOfRole(version.signatures, MODEL);
   const states = statesOf(call);
   assertFits(signature, request.inputs, new Set(states.map(({ input }) => input)));
+  const usage = rawUsage(call);
   const wanted = outputNames(signature, call);
   const rows = rowsOf(signature, request.inputs);
   const absent = states.filter(({ input }) => !request.inputs.some(({ name }) => name === input));
@@ -34,7 +37,7 @@ export async function runTensors(call: TaskCall): Promise<TaskAnswer> {
     keepStates(states, sequence, results);
     return {
       outputs: results.filter(({ name }) => wanted.includes(name)).map(fromOnnx),
-      usage: { inputs: Math.max(1, rows), 'input-tokens': 0 },
+      usage,
     };
   } catch (error) {
     if (error instanceof RunRefusedError)

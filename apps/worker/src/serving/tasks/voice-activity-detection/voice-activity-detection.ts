@@ -4,6 +4,7 @@ import { elementCount, END_OUTPUT, PROBABILITY_OUTPUT, START_OUTPUT, toHalfBits 
 import { MODEL, type ModelPackage } from '../../model-package/model-package.ts';
 import { invalidFile } from '../../model-package/package-files.ts';
 import type { OnnxTensor } from '../../runtime/messages.ts';
+import { audioSeconds } from '../audio-seconds.ts';
 import { assertBase64, bytesOfItem } from '../binary-items.ts';
 import { failed, numbersOf, runPrepared } from '../prepared-run.ts';
 import { itemsOf, numberParameter, processedInput } from '../processed-input.ts';
@@ -75,7 +76,7 @@ async function detectSpeech(call: TaskCall, listener: Listener): Promise<TaskAns
   const { audio } = listener;
   const threshold = numberParameter(call.request.parameters, 'threshold', { minimum: 0, maximum: 1, byDefault: audio.threshold });
   const turns = new Turns(call.signal);
-  const samples = await samplesOf(call, audio.sampleRateHz, turns);
+  const { samples, seconds } = await soundOf(call, audio.sampleRateHz, turns);
   const { sequence } = call;
   // A sequence may go on: what does not fill a frame waits for the sound that follows.
   const isLast = sequence === null || (sequenceOf(call.request.parameters)?.isEnd ?? false);
@@ -89,12 +90,18 @@ async function detectSpeech(call: TaskCall, listener: Listener): Promise<TaskAns
       { name: START_OUTPUT, datatype: 'FP64', shape: [segments.length], data: Float64Array.from(segments, ({ start }) => start) },
       { name: END_OUTPUT, datatype: 'FP64', shape: [segments.length], data: Float64Array.from(segments, ({ end }) => end) },
     ],
-    usage: { inputs: 1, 'input-tokens': 0 },
+    usage: { inputs: 1, 'input-tokens': 0, 'audio-seconds': seconds },
   };
 }
 
-/** The sound of a request as the network wants it: one channel, at its sample rate. */
-async function samplesOf(call: TaskCall, sampleRateHz: number, turns: Turns): Promise<Float32Array> {
+interface Sound {
+  /** As the network wants it: one channel, at its sample rate. */
+  readonly samples: Float32Array;
+  /** Duration of the file, as it is metered. */
+  readonly seconds: number;
+}
+
+async function soundOf(call: TaskCall, sampleRateHz: number, turns: Turns): Promise<Sound> {
   assertBase64(call);
   const [item] = itemsOf(processedInput(call), 1);
   const bytes = item === undefined ? null : await bytesOfItem(item, turns);
@@ -103,7 +110,10 @@ async function samplesOf(call: TaskCall, sampleRateHz: number, turns: Turns): Pr
   const { maxAudioSeconds } = call.limits;
   const seconds = file.length / file.sampleRateHz;
   if (seconds > maxAudioSeconds) throw audioError(`lasts ${seconds.toFixed(1)} seconds, at most ${maxAudioSeconds} are allowed`);
-  return resampled(await monoSamples(file, turns), file.sampleRateHz, sampleRateHz, turns);
+  return {
+    samples: await resampled(await monoSamples(file, turns), file.sampleRateHz, sampleRateHz, turns),
+    seconds: audioSeconds(file.length, file.sampleRateHz),
+  };
 }
 
 interface Heard {
