@@ -7,6 +7,7 @@ import { PrismaClient } from './generated/prisma/client.ts';
 import { InvoicesService } from './invoices/invoices.service.ts';
 import { PlansService } from './plans/plans.service.ts';
 import { PlansStore } from './plans/plans.store.ts';
+import { ReconciliationStore } from './reconciliation/reconciliation.store.ts';
 import { UsageSumsStore } from './usage/usage-sums.store.ts';
 import { UsageConsumer } from './usage/usage.consumer.ts';
 
@@ -24,13 +25,17 @@ export async function openBilling(testDatabase: TestDatabase, clock = new TestCl
   });
   const plansStore = new PlansStore(database);
   const sums = new UsageSumsStore(database);
-  const plans = new PlansService(plansStore, database, new Outbox({ source: 'billing-spec', clock, ids: systemIds }), clock, systemIds);
+  const outbox = new Outbox({ source: 'billing-spec', clock, ids: systemIds });
+  const plans = new PlansService(plansStore, database, outbox, clock, systemIds);
+  const reconciliation = new ReconciliationStore(database, outbox);
   const bus = createEventBus({ kind: 'embedded', url: testDatabase.busUrl }, { logger, clientId: 'spec' });
-  const { consumer } = new UsageConsumer(plansStore, sums, bus, database, logger);
+  const { consumer } = new UsageConsumer(plansStore, sums, reconciliation, bus, database, logger);
   return {
     plans,
     invoices: new InvoicesService(sums, plansStore, clock),
     consumer,
+    database,
+    reconciliation,
     close: async () => {
       await bus.close();
       await database.close();

@@ -1,10 +1,19 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { meterSchema, taskSchema, type Task } from '@weir/contracts';
-import { elementCount, encodeTensor, readRequest, encodeRequest, type InferenceUsage, type RequestTensor } from '@weir/open-inference';
+import {
+  decodeTensor,
+  elementCount,
+  elementsToBytes,
+  encodeRequest,
+  encodeTensor,
+  readRequest,
+  type InferenceUsage,
+  type RequestTensor,
+  type Tensor,
+} from '@weir/open-inference';
 import { onnxModel } from '@weir/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { OnnxTensor } from '../runtime/messages.ts';
 import { exampleRequests } from '../versions/example-request.ts';
 import { closeWrittenPackages, openWritten } from './package.fixture.ts';
 import { fromOnnx } from './signature.ts';
@@ -34,32 +43,22 @@ async function openStarter(name: string): Promise<OpenPackage> {
 
 type Way = 'JSON' | 'bytes';
 
-/** What a network was fed, as a caller sends it: by every way it reaches the task as one of these. */
-function asRaw(feeds: readonly OnnxTensor[], way: Way): readonly RequestTensor[] {
-  const inputs = feeds.map((feed): RequestTensor => {
-    const tensor = fromOnnx(feed);
-    if (way === 'JSON') return encodeTensor(tensor);
-    const view = tensor.data as Float32Array;
-    return {
-      name: tensor.name,
-      datatype: tensor.datatype,
-      shape: tensor.shape,
-      data: new Uint8Array(view.buffer, view.byteOffset, view.byteLength),
-    };
-  });
+/** Tensors that a network was fed as a caller sends them: by every surface they reach the task as one of these. */
+function asRaw(tensors: readonly Tensor[], way: Way): readonly RequestTensor[] {
+  const inputs = tensors.map((tensor): RequestTensor =>
+    way === 'JSON' ? encodeTensor(tensor) : { ...tensor, data: elementsToBytes(tensor) },
+  );
   const { body, headers } = encodeRequest({ inputs });
   return readRequest(body, headers).inputs;
 }
 
 /** Runs that a task made, as one with all their rows; null where their tensors have no axis for them. */
-function concatenated(runs: readonly RunItem[]): OnnxTensor[] | null {
+function concatenated(runs: readonly RunItem[]): Tensor[] | null {
   const [first] = runs;
   if (first === undefined || first.feeds.some(({ dims }) => dims[0] !== 1)) return null;
-  return first.feeds.map((feed, index) => {
-    const all = runs.flatMap(({ feeds }) => Array.from(feeds[index]?.data ?? [])) as number[];
-    const dims = [runs.length, ...feed.dims.slice(1)];
-    const data = (feed.data.constructor as { from(values: readonly unknown[]): Float32Array }).from(all);
-    return { ...feed, dims, data };
+  return first.feeds.map(fromOnnx).map(({ name, datatype, shape }, index) => {
+    const rows = runs.flatMap(({ feeds }) => feeds.slice(index, index + 1).map((feed) => elementsToBytes(fromOnnx(feed))));
+    return decodeTensor({ name, datatype, shape: [runs.length, ...shape.slice(1)], data: Buffer.concat(rows) }, name);
   });
 }
 
@@ -83,7 +82,7 @@ describe.each(STARTER_MODELS)('no way into %s', (name) => {
         const [one, ...others] = runs;
         expect(one).toBeDefined();
         const single: InferenceUsage[] = [];
-        for (const { feeds } of runs) single.push((await model.infer(asRaw(feeds, way))).usage);
+        for (const { feeds } of runs) single.push((await model.infer(asRaw(feeds.map(fromOnnx), way))).usage);
         const together = concatenated(one === undefined ? [] : [one, ...others, one]);
         const inOne = together === null ? null : (await model.infer(asRaw(together, way))).usage;
         for (const meter of METERS) {
