@@ -72,7 +72,7 @@ function countsOf(header: string): Map<CountedMeter, string> {
   const counts = new Map<CountedMeter, string>();
   for (const part of header.split(',')) {
     const [name, quantity, ...rest] = part.split('=').map((side) => side.trim());
-    if (quantity === undefined || rest.length > 0 || !/^\d{1,15}(\.\d{1,3})?$/.test(quantity)) throw noCount();
+    if (quantity === undefined || rest.length > 0 || !/^\d{1,16}(\.\d{1,3})?$/.test(quantity)) throw noCount();
     const meter = meterSchema.safeParse(name).data;
     if (meter === undefined) continue;
     // The call itself is counted by the gateway.
