@@ -90,6 +90,116 @@ describe('what metering counted is what billing asks for', () => {
     }
   });
 
+  describe('when the topic starts again at offset 0 and grows past what billing had read', () => {
+    const PERIOD = { start: new Date('2026-05-01T00:00:00Z'), through: new Date('2026-05-20T00:00:00Z') };
+    const HOUR = '2026-05-10T10:00:00Z';
+    let list: PriceList;
+    let sent = 0;
+
+    beforeAll(async () => {
+      const { priceList } = await billing.plans.create(anOperator(), {
+        code: 'recreated',
+        displayName: 'Recreated',
+        currency: 'EUR',
+        models: ['*'],
+        rates: FIRST_RATES,
+      });
+      if (priceList === null) throw new Error('the plan has no price list');
+      list = priceList;
+    });
+
+    const call = (tenantId: string, model: string): EventEnvelope<Usage> => {
+      const { cost, lines } = compilePriceList(list).rate(model, [{ meter: 'requests', quantity: '1' }]);
+      const quantities = lines.map(({ meter, quantity, amount }) => ({ meter, quantity, amount }));
+      return aUsageEvent({ tenantId, model, modelId: model, quantities, priceListId: list.id, cost, occurredAt: HOUR });
+    };
+    /** What metering has announced since the last time, one batch of calls after the other. */
+    const use = async (tenantId: string, model: string, calls: number): Promise<BusRecord[]> => {
+      for (let at = 0; at < calls; at++) await ledger.consumer.handle(batchOf([call(tenantId, model)], 10_000 + sent++));
+      return fresh();
+    };
+    let seen = 0;
+    const fresh = async (): Promise<BusRecord[]> => {
+      const told = await ledger.told();
+      const news = told.slice(seen);
+      seen = told.length;
+      return news;
+    };
+    const deliver = async (records: readonly BusRecord[], firstOffset: number): Promise<void> => {
+      const [head, ...rest] = records.map((record, index) => ({ ...record, partition: 1, offset: firstOffset + index }));
+      if (head !== undefined) await billing.consumer.handle({ topic: usageRolled.topic, partition: 1, records: [head, ...rest] });
+    };
+    const billed = async (tenantId: string): Promise<number> =>
+      (await billing.invoices.list(aPrincipal({ tenantId }), { first: 100 })).nodes
+        .filter(({ periodStart }) => periodStart.getTime() === PERIOD.start.getTime())
+        .flatMap(({ lines }) => lines)
+        .reduce((sum, { calls }) => sum + calls, 0);
+    const state = async (tenantId: string) => (await billing.reconciliation.find(tenantId))[0];
+
+    test('every sum that is delivered is billed, and the totals agree', async () => {
+      await fresh();
+      await deliver(await use('rebuilt', 'digits', 40), 900);
+      // The new topic begins at 0: its first records stand below the offset that billing has stored.
+      await deliver(await use('rebuilt', 'digits', 30), 0);
+      await deliver(await use('rebuilt', 'sentiment', 24), 30);
+      await ledger.periodTotals.state('rebuilt', PERIOD);
+      await deliver(await fresh(), 60);
+      expect(await billed('rebuilt')).toBe(94);
+      expect(await state('rebuilt')).toMatchObject({ unequalSince: null, differences: [] });
+    });
+
+    test('sums that were lost with the old topic raise the alarm until metering has repeated them', async () => {
+      await deliver(await use('short', 'digits', 5), 900);
+      await use('short', 'digits', 3);
+      await deliver(await use('short', 'sentiment', 4), 0);
+      await ledger.periodTotals.state('short', PERIOD);
+      await deliver(await fresh(), 10);
+      expect(await billed('short')).toBe(9);
+      const difference = { meter: 'requests', meteredCalls: 12, billedCalls: 9, meteredQuantity: '12', billedQuantity: '9' };
+      expect(await state('short')).toMatchObject({ unequalSince: expect.any(Date), differences: [difference] });
+      expect(await billing.reconciliation.alarm()).toMatchObject({ unequal: 1 });
+
+      await ledger.periodTotals.repeat('short', PERIOD);
+      await ledger.periodTotals.state('short', PERIOD);
+      await deliver(await fresh(), 20);
+      expect(await billed('short')).toBe(12);
+      expect(await state('short')).toMatchObject({ unequalSince: null, differences: [] });
+      expect(await billing.reconciliation.alarm()).toMatchObject({ unequal: 0, unequalSinceSeconds: null });
+      expect(await ledger.reconcile('short')).toMatchObject({ isReconciled: true });
+    });
+
+    test('what a recreated metering has lost stays billed, and raises the alarm', async () => {
+      await deliver(await use('recreated', 'digits', 5), 900);
+      for (const table of ['ledger', 'usage_buckets', 'usage_hours'])
+        await ledger.rows(`delete from ${table} where tenant_id = 'recreated'`);
+      await deliver(await use('recreated', 'digits', 2), 910);
+      for (let times = 0; times < 5; times++) await ledger.periodTotals.repeat('recreated', PERIOD);
+      await ledger.periodTotals.state('recreated', PERIOD);
+      await deliver(await fresh(), 920);
+      expect(await billed('recreated')).toBe(5);
+      expect(await state('recreated')).toMatchObject({ differences: [{ meteredCalls: 2, billedCalls: 5 }] });
+      // It counts the rest of its log again, and then more: billing follows.
+      await deliver(await use('recreated', 'digits', 4), 930);
+      await ledger.periodTotals.state('recreated', PERIOD);
+      await deliver(await fresh(), 940);
+      expect(await billed('recreated')).toBe(6);
+      expect(await state('recreated')).toMatchObject({ unequalSince: null });
+    });
+
+    test('totals that are delivered again behind newer ones change nothing', async () => {
+      await deliver(await use('again', 'digits', 2), 950);
+      await ledger.periodTotals.state('again', PERIOD);
+      const old = await fresh();
+      await deliver(old, 960);
+      await deliver(await use('again', 'digits', 1), 970);
+      await billing.database.sqlTransaction('again', (tx) =>
+        tx.query(`update usage_reconciliations set stated_at = stated_at + interval '1 s'`),
+      );
+      await deliver(old, 980);
+      expect(await state('again')).toMatchObject({ unequalSince: null });
+    });
+  });
+
   function aCall(list: PriceList): EventEnvelope<Usage> {
     const model = MODELS[random(3)] ?? 'digits';
     const rated = compilePriceList(list).rate(model, [

@@ -1,5 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
+import { credentials, makeGenericClientConstructor, Metadata, type ServiceDefinition } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { encodeRequest, PROTO_LOADER_OPTIONS } from '@weir/open-inference';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { PlatformClient } from './harness/platform-client.ts';
 import { RunningPlatform } from './harness/running-platform.ts';
@@ -156,4 +160,73 @@ describe('the starter models', () => {
     expect(likeness(battery, battery)).toBeCloseTo(1, 4);
     expect(likeness(battery, charge)).toBeGreaterThan(likeness(battery, king) + 0.1);
   });
+
+  test('cost the same as tensors as they do as texts, on every surface', async () => {
+    const [rows, length] = [8, 64];
+    // 62 words of one token each, between the two that the tokenizer adds.
+    const texts = await client.infer('sentiment', {
+      texts: Array.from({ length: rows }, () => Array.from({ length: 62 }, () => 'good').join(' ')),
+    });
+    expect(texts.usage).toContainEqual({ meter: 'input-tokens', quantity: String(rows * length) });
+
+    const inputs = ['input_ids', 'attention_mask', 'token_type_ids'].map((name, index) => ({
+      name,
+      shape: [rows, length],
+      datatype: 'INT64' as const,
+      data: Array.from({ length: rows * length }, () => (index === 2 ? 0 : 1)),
+    }));
+    const costs = new Map<string, string>();
+    costs.set('GraphQL', (await client.infer('sentiment', { tensors: inputs })).cost.amount);
+    costs.set('JSON', costOf((await client.openInfer('sentiment', { inputs })).headers.get('x-weir-cost')));
+    const binary = encodeRequest({
+      inputs: inputs.map((input) => ({ ...input, data: new Uint8Array(BigInt64Array.from(input.data, BigInt).buffer) })),
+    });
+    const sent = await client.fetch('/v2/models/sentiment/infer', {
+      method: 'POST',
+      headers: binary.headers,
+      body: new Uint8Array(binary.body),
+    });
+    costs.set('bytes', costOf(sent.headers.get('x-weir-cost')));
+    costs.set('gRPC', costOf(await costOverGrpc(inputs)));
+    for (const [surface, cost] of costs) expect(Number(cost), surface).toBeGreaterThanOrEqual(Number(texts.cost.amount));
+  });
+
+  /** The trailer `x-weir-cost` of a call by gRPC. */
+  async function costOverGrpc(
+    inputs: readonly {
+      readonly name: string;
+      readonly shape: readonly number[];
+      readonly datatype: string;
+      readonly data: readonly number[];
+    }[],
+  ): Promise<string | null> {
+    const file = createRequire(import.meta.url).resolve('@weir/open-inference/grpc_service.proto');
+    const definition = loadSync(file, PROTO_LOADER_OPTIONS)['inference.GRPCInferenceService'] as ServiceDefinition;
+    const Client = makeGenericClientConstructor(definition, 'GRPCInferenceService');
+    const grpc = new Client(platform.grpcAddress, credentials.createInsecure());
+    const { path: method, requestSerialize, responseDeserialize } = definition['ModelInfer'] ?? {};
+    if (method === undefined || requestSerialize === undefined || responseDeserialize === undefined)
+      throw new Error('no method ModelInfer');
+    const metadata = new Metadata();
+    metadata.set('authorization', `Bearer ${platform.demo.WEIR_API_KEY}`);
+    const message = {
+      model_name: 'sentiment',
+      inputs: inputs.map(({ data, ...input }) => ({ ...input, contents: { int64_contents: data } })),
+    };
+    try {
+      return await new Promise((resolve, reject) => {
+        const call = grpc.makeUnaryRequest(method, requestSerialize, responseDeserialize, message, metadata, {}, (error) => {
+          if (error !== null) reject(error);
+        });
+        call.on('status', ({ metadata: trailers }) => resolve(trailers.get('x-weir-cost')[0]?.toString() ?? null));
+      });
+    } finally {
+      grpc.close();
+    }
+  }
 });
+
+/** The amount of `0.0770 EUR`. */
+function costOf(header: string | null): string {
+  return /^([\d.]+) EUR$/.exec(header ?? '')?.[1] ?? 'no cost';
+}

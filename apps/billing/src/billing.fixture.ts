@@ -8,6 +8,7 @@ import { PrismaClient } from './generated/prisma/client.ts';
 import { InvoicesService } from './invoices/invoices.service.ts';
 import { PlansService } from './plans/plans.service.ts';
 import { PlansStore } from './plans/plans.store.ts';
+import { ReconciliationStore } from './reconciliation/reconciliation.store.ts';
 import { TenantDirectory } from './tenants/tenant-directory.ts';
 import { UsageSumsStore } from './usage/usage-sums.store.ts';
 import { UsageConsumer } from './usage/usage.consumer.ts';
@@ -26,21 +27,18 @@ export async function openBilling(testDatabase: TestDatabase, clock = new TestCl
   });
   const plansStore = new PlansStore(database);
   const sums = new UsageSumsStore(database);
+  const outbox = new Outbox({ source: 'billing-spec', clock, ids: systemIds });
   const bus = createEventBus({ kind: 'embedded', url: testDatabase.busUrl }, { logger, clientId: 'spec' });
   const tenants = new TenantDirectory(bus, logger, new Readiness());
-  const plans = new PlansService(
-    plansStore,
-    tenants,
-    database,
-    new Outbox({ source: 'billing-spec', clock, ids: systemIds }),
-    clock,
-    systemIds,
-  );
-  const { consumer } = new UsageConsumer(plansStore, sums, bus, database, logger);
+  const plans = new PlansService(plansStore, tenants, database, outbox, clock, systemIds);
+  const reconciliation = new ReconciliationStore(database, outbox);
+  const { consumer } = new UsageConsumer(plansStore, sums, reconciliation, bus, database, logger);
   return {
     plans,
     invoices: new InvoicesService(sums, plansStore, clock),
     consumer,
+    database,
+    reconciliation,
     close: async () => {
       await bus.close();
       await database.close();

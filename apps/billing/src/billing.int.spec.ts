@@ -513,7 +513,7 @@ describe('the open invoice', () => {
     });
   });
 
-  it('ignores a total that comes behind one with a greater revision', async () => {
+  it('ignores a total that was overtaken, and is never lowered by one with fewer calls, whatever its revision', async () => {
     const overtaken = { priceListId: priceList.id, model: 'late', modelId: 'model-late' };
     await tell(aTotal({ ...overtaken, quantity: '5', calls: 5, revision: 2 }));
     const late = async () =>
@@ -527,8 +527,15 @@ describe('the open invoice', () => {
     );
     await eventually(async () => (await late()).length === 2);
     expect((await late()).toSorted()).toEqual(['1', '5']);
-    await tell(aTotal({ ...overtaken, quantity: '0', calls: 0, revision: 3 }));
-    await eventually(async () => (await late()).includes('0'));
+    // A metering that was recreated counts its log anew, from revision 1 on.
+    await tell(
+      aTotal({ ...overtaken, quantity: '3', calls: 3, revision: 9 }),
+      aTotal({ ...overtaken, quantity: '6', calls: 6, revision: 1 }),
+      aTotal({ ...overtaken, quantity: '5', calls: 5, revision: 7 }),
+    );
+    await eventually(async () => (await late()).includes('6'));
+    await tell(aTotal({ ...overtaken, quantity: '6.5', calls: 6, revision: 10 }));
+    await eventually(async () => (await late()).includes('6.5'));
   });
 
   it('keeps what was used at the prices of its time when a new list is published', async () => {
@@ -544,7 +551,7 @@ describe('the open invoice', () => {
       expect(new Set(requests?.map((line) => line.join(' ')))).toEqual(
         new Set([`${priceList.id} 8 0.004`, `${publishPriceList.priceList.id} 10 0.1`]),
       );
-      expect(march).toMatchObject({ total: { amount: '0.1040276' }, payable: { amount: '0.10' } });
+      expect(march).toMatchObject({ total: { amount: '0.1072776' }, payable: { amount: '0.11' } });
       return true;
     });
   });

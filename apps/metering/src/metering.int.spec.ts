@@ -1,11 +1,12 @@
 import { aPrincipal, anOperator, eventually, startTestService, type TestService } from '@weir/testing';
 import { usageRecorded, usageRolled, type EventEnvelope, type Usage, type UsageRolled } from '@weir/contracts';
-import { DEAD_LETTER_HEADERS, parseRecord, toRecord, type BusRecord } from '@weir/platform/bus';
+import { DEAD_LETTER_HEADERS, eventTypeOf, parseRecord, toRecord, type BusRecord } from '@weir/platform/bus';
 import { expectSubgraphIsCurrent } from '@weir/platform/graphql';
 import { sumAmounts } from '@weir/pricing';
 import { TestClock } from '@weir/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { METERING_RESOLVERS, MeteringModule } from './metering.module.ts';
+import { meteringSettings } from './settings.ts';
 import { aUsageEvent } from './usage-event.fixture.ts';
 
 const clock = new TestClock('2026-03-01T12:30:00Z');
@@ -53,7 +54,7 @@ const CALLS = Array.from({ length: 10 }, (_, index) =>
 );
 
 beforeAll(async () => {
-  service = await startTestService({ name: 'metering', module: MeteringModule, settings: {} }, { clock });
+  service = await startTestService({ name: 'metering', module: MeteringModule, settings: meteringSettings }, { clock });
   await send([...CALLS, aUsageEvent({ tenantId: 'globex', receiptId: 'r-globex', occurredAt: '2026-03-01T10:00:00Z' })]);
   await isRecorded('acme', 10);
   await isRecorded('globex', 1);
@@ -276,6 +277,22 @@ describe('receipts', () => {
     expect(seen).toEqual(CALLS.map((call) => call.data.receiptId).toReversed());
   });
 
+  it('of the same moment are each in one page, also where the page ends between them', async () => {
+    const ids = Array.from({ length: 7 }, (_, index) => `r-same-${index}`);
+    await send(ids.map((receiptId) => aUsageEvent({ tenantId: 'wayne', receiptId, occurredAt: '2026-03-01T10:00:00Z' })));
+    await isRecorded('wayne', ids.length);
+    const wayne = aPrincipal({ tenantId: 'wayne', scopes: ['usage.read'] });
+    const seen: string[] = [];
+    let after: string | null = null;
+    for (;;) {
+      const page: Awaited<ReturnType<typeof receiptIds>> = await receiptIds({ first: 2, after }, wayne);
+      seen.push(...page.ids);
+      if (!page.pageInfo.hasNextPage) break;
+      after = page.pageInfo.endCursor;
+    }
+    expect(seen).toEqual(ids.toReversed());
+  });
+
   it('can be asked for by model, key and time', async () => {
     expect(
       (await receiptIds({ model: 'digits', principalId: 'key-2', from: '2026-03-01T10:04:00Z', to: '2026-03-01T11:03:00Z' })).ids,
@@ -324,6 +341,7 @@ describe('the pipeline', () => {
     const follower = await service.bus.follow({
       topics: [usageRolled.topic],
       apply: (record) => {
+        if (eventTypeOf(record) !== usageRolled.type) return;
         const { data } = parseRecord(usageRolled, record);
         const key = `${data.tenantId} ${data.hourStart} ${data.model} ${data.meter}`;
         if (data.revision > (latest.get(key)?.revision ?? 0)) latest.set(key, data);

@@ -7,6 +7,8 @@ import { LedgerStore } from './ledger/ledger.store.ts';
 import { ReconciliationResolver } from './ledger/reconciliation.resolver.ts';
 import { ReconciliationService } from './ledger/reconciliation.service.ts';
 import { ReconciliationStore } from './ledger/reconciliation.store.ts';
+import { PeriodTotalsPublisher } from './period-totals/period-totals.publisher.ts';
+import { PeriodTotalsStore } from './period-totals/period-totals.store.ts';
 import { ReceiptsResolver } from './receipts/receipts.resolver.ts';
 import { ReceiptsService } from './receipts/receipts.service.ts';
 import { ReceiptsStore } from './receipts/receipts.store.ts';
@@ -28,6 +30,8 @@ export const METERING_RESOLVERS = [UsageResolver, ReceiptsResolver, Reconciliati
     LedgerConsumer,
     ReconciliationStore,
     ReconciliationService,
+    PeriodTotalsStore,
+    PeriodTotalsPublisher,
     ReceiptsStore,
     ReceiptsService,
     UsageStore,

@@ -62,3 +62,26 @@ export const entitlementChanged = defineEvent({
   schema: entitlementSchema,
   key: (entitlement) => entitlement.tenantId,
 });
+
+export const usageMismatchedSchema = z.object({
+  tenantId: id,
+  /** Start of the calendar month in UTC. */
+  periodStart: instant,
+  /** End (exclusive) of the hours that were compared. */
+  through: instant,
+});
+/** Billing's sums of a period are not what metering counted. */
+export type UsageMismatched = z.infer<typeof usageMismatchedSchema>;
+
+/** A period's sums do not agree, or no longer in the same way: metering repeats them. A tombstone when they agree again. */
+export const usageMismatched = defineEvent({
+  type: 'billing.usage.mismatched.v1',
+  topic: 'billing.usage-mismatches',
+  schema: usageMismatchedSchema,
+  key: (mismatch) => usageMismatchKey(mismatch),
+});
+
+/** Key of a tenant's period in `billing.usage-mismatches`. */
+export function usageMismatchKey({ tenantId, periodStart }: Pick<UsageMismatched, 'tenantId' | 'periodStart'>): string {
+  return `${tenantId}/${periodStart.slice(0, 7)}`;
+}

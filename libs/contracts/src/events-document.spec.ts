@@ -23,7 +23,7 @@ describe('docs/events.md', () => {
     expect(document).toContain('| `id` | id | `kid` of the tokens that it signed. |');
     expect(document).toContain('| `latencyMs` | number (0 or more) | From the request');
     expect(document).toContain('### `inference.usage.recorded.v1`');
-    expect(document).toContain('| `quantities[].meter` | `requests`, `inputs`, `input-tokens` |');
+    expect(document).toContain('| `quantities[].meter` | `requests`, `inputs`, `input-tokens`, `audio-seconds` |');
     expect(document).toContain('| `digest` | SHA-256 | SHA-256 of the whole key; the key itself is nowhere. |');
     expect(document).toContain('| `limits.requestsPerMinute` | integer (1 or more) or null | Calls a minute; null means the platform');
   });

@@ -58,10 +58,10 @@ export const workerChanged = defineEvent({
   key: (worker) => worker.id,
 });
 
-export const meterSchema = z.enum(['requests', 'inputs', 'input-tokens']);
+export const meterSchema = z.enum(['requests', 'inputs', 'input-tokens', 'audio-seconds']);
 /**
  * What is counted of a call. `requests`: 1 for each call. `inputs`: items in the call
- * (sentences, pictures, rows). `input-tokens`: tokens that the model read.
+ * (sentences, pictures, rows). `input-tokens`: tokens that the model read. `audio-seconds`: seconds of audio, to the millisecond.
  */
 export type Meter = z.infer<typeof meterSchema>;
 

@@ -29,3 +29,33 @@ export const usageRolled = defineEvent({
   schema: usageRolledSchema,
   key: (sum) => sum.tenantId,
 });
+
+export const periodTotalSchema = z.object({
+  meter: meterSchema,
+  priceListId: id,
+  currency,
+  quantity: decimal,
+  /** Calls that used the meter. */
+  calls: z.number().int().nonnegative(),
+});
+/** What a tenant used in a period by one meter at one price list, of all models together. */
+export type PeriodTotal = z.infer<typeof periodTotalSchema>;
+
+export const periodTotalledSchema = z.object({
+  tenantId: id,
+  /** Start of the calendar month in UTC. */
+  periodStart: instant,
+  /** End (exclusive) of the hours in the totals: hours that are over when this is written, of the period. */
+  through: instant,
+  totals: z.array(periodTotalSchema).max(5_000),
+});
+/** What metering has counted of a period, for whoever sums the hours to compare with. */
+export type PeriodTotalled = z.infer<typeof periodTotalledSchema>;
+
+/** The totals of a period, after every hourly sum of the tenant that is in them: they have the same key. */
+export const periodTotalled = defineEvent({
+  type: 'metering.period.totalled.v1',
+  topic: 'metering.usage-rolled',
+  schema: periodTotalledSchema,
+  key: (period) => period.tenantId,
+});

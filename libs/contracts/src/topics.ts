@@ -74,6 +74,14 @@ export const TOPICS = {
     writtenBy: ['billing'],
     readBy: ['gateway'],
   },
+  'billing.usage-mismatches': {
+    name: 'billing.usage-mismatches',
+    kind: 'projection',
+    partitions: 1,
+    key: 'tenant and period',
+    writtenBy: ['billing'],
+    readBy: ['metering'],
+  },
   'inference.workers': {
     name: 'inference.workers',
     kind: 'projection',

@@ -76,6 +76,8 @@ export interface InferenceUsage {
   readonly inputs: number;
   /** Tokens that the model read; 0 where it reads none. */
   readonly 'input-tokens': number;
+  /** Seconds of audio, to the millisecond; absent where the model takes none. */
+  readonly 'audio-seconds'?: number;
 }
 
 /** A tensor in a model's signature; -1 in `shape` is a size that the caller chooses. */
@@ -139,7 +141,7 @@ export function cancelPath(callId: string): string {
   return `/v2/calls/${encodeURIComponent(callId)}/cancel`;
 }
 /**
- * Answer header: what the worker counted, as `inputs=1,input-tokens=12`, so that the gateway need not read the body. On
+ * Answer header: what the worker counted, as `inputs=1,input-tokens=12,audio-seconds=0.5`, so that the gateway need not read the body. On
  * `request.timeout` and `request.cancelled`: what had begun to run by then; absent when nothing had.
  */
 export const USAGE_HEADER = 'x-weir-usage';
@@ -148,13 +150,19 @@ export const ERROR_FIELD_HEADER = 'x-weir-error-field';
 
 /** What several parts of a call count together. */
 export function sumOfUsage(parts: readonly InferenceUsage[]): InferenceUsage {
-  return parts.reduce((sum, part) => ({ inputs: sum.inputs + part.inputs, 'input-tokens': sum['input-tokens'] + part['input-tokens'] }), {
-    inputs: 0,
-    'input-tokens': 0,
-  });
+  const sum = { inputs: 0, 'input-tokens': 0 };
+  let seconds: number | undefined;
+  for (const part of parts) {
+    sum.inputs += part.inputs;
+    sum['input-tokens'] += part['input-tokens'];
+    if (part['audio-seconds'] !== undefined) seconds = (seconds ?? 0) + part['audio-seconds'];
+  }
+  return seconds === undefined ? sum : { ...sum, 'audio-seconds': seconds };
 }
 
 /** The counts as `USAGE_HEADER` carries them. */
 export function usageHeader(usage: InferenceUsage): string {
-  return `inputs=${usage.inputs},input-tokens=${usage['input-tokens']}`;
+  const seconds = usage['audio-seconds'];
+  const counts = `inputs=${usage.inputs},input-tokens=${usage['input-tokens']}`;
+  return seconds === undefined ? counts : `${counts},audio-seconds=${seconds}`;
 }

@@ -116,4 +116,9 @@ function lineOf(sum: PeriodSum, priceLists: ReadonlyMap<string, PriceList>): Inv
   };
 }
 
-const DESCRIPTIONS: Readonly<Record<Meter, string>> = { requests: 'requests', inputs: 'inputs', 'input-tokens': 'input tokens' };
+const DESCRIPTIONS: Readonly<Record<Meter, string>> = {
+  requests: 'requests',
+  inputs: 'inputs',
+  'input-tokens': 'input tokens',
+  'audio-seconds': 'seconds of audio',
+};

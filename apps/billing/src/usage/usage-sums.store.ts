@@ -6,9 +6,11 @@ import type pg from 'pg';
 type Connection = Pick<pg.PoolClient, 'query'>;
 
 /**
- * Keeps of each total the one with the greatest revision; the others say what is known already or was overtaken. Of several in
- * one batch only the last is looked at, because a statement may change a row once. Rows are taken in the order of their key, so
- * that two statements cannot deadlock.
+ * Keeps of each total the one that holds the most calls, and of those the one with the greatest revision; the others say what is
+ * known already or was overtaken. The ledger only grows, so the calls of a total grow with every change of it, and unlike the
+ * revision they do not start again where metering was recreated and counts its log anew. A total is therefore never lowered: what
+ * metering has lost stays on the invoice, and reconciliation shows it. Of several in one batch only the last is looked at, because
+ * a statement may change a row once. Rows are taken in the order of their key, so that two statements cannot deadlock.
  */
 const KEEP_LATEST = `
 insert into usage_sums as kept (tenant_id, hour_start, model_id, model, meter, price_list_id, currency, quantity, calls, revision)
@@ -16,10 +18,10 @@ select distinct on ("tenantId", "hourStart", "modelId", "model", "meter", "price
   "tenantId", "hourStart", "modelId", "model", "meter", "priceListId", "currency", "quantity", "calls", "revision"
 from json_to_recordset($1::json) as told("tenantId" text, "hourStart" timestamptz, "modelId" text, "model" text, "meter" text, "priceListId" text,
   "currency" text, "quantity" numeric, "calls" bigint, "revision" bigint)
-order by "tenantId", "hourStart", "modelId", "model", "meter", "priceListId", "currency", "revision" desc
+order by "tenantId", "hourStart", "modelId", "model", "meter", "priceListId", "currency", "calls" desc, "revision" desc
 on conflict (tenant_id, hour_start, model_id, model, meter, price_list_id, currency) do update set
-  quantity = excluded.quantity, calls = excluded.calls, revision = excluded.revision
-where kept.revision < excluded.revision`;
+  quantity = excluded.quantity, calls = excluded.calls, revision = greatest(kept.revision, excluded.revision)
+where kept.calls < excluded.calls or (kept.calls = excluded.calls and kept.revision < excluded.revision)`;
 
 /** A period of calendar months that a tenant has usage in, or is subscribed in, in a currency. */
 export interface BilledPeriod {

@@ -74,7 +74,8 @@ export class InferManyInput extends InferTerms {
 @ObjectType({ description: 'How much of something a call used.' })
 export class UsageQuantityType {
   @Field(() => String, {
-    description: 'What was counted: requests (the call itself), inputs (items in it), input-tokens (tokens that the model read).',
+    description:
+      'What was counted: requests (the call itself), inputs (items in it), input-tokens (tokens that the model read), audio-seconds.',
   })
   readonly meter!: string;
 

@@ -18,6 +18,7 @@ import { OpenInferenceRoutes } from './open-inference.routes.ts';
 import { InMemoryReservations, RESERVATIONS } from './reservations.ts';
 import { Router } from './routing.ts';
 import { Settlements } from './settlement.ts';
+import { UsageClaims } from './usage-claims.ts';
 import { WorkerClient } from './worker-client.ts';
 
 /** The seven steps of an inference, and the surfaces that lead into them. */
@@ -28,6 +29,7 @@ import { WorkerClient } from './worker-client.ts';
     { provide: RESERVATIONS, useClass: InMemoryReservations },
     Admission,
     Router,
+    UsageClaims,
     WorkerClient,
     Settlements,
     InterruptedCalls,

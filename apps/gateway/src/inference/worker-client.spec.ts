@@ -2,9 +2,11 @@ import { generateKeyPairSync } from 'node:crypto';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { InternalTokenSigner, InternalTokenVerifier, INTERNAL_TOKEN_HEADER } from '@weir/access';
+import { createLogger, createMetrics } from '@weir/platform/telemetry';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { aPrincipal } from './gateway-world.fixture.ts';
 import { presenceOfSignal } from './caller-presence.ts';
+import { UsageClaims } from './usage-claims.ts';
 import { InterruptedCallError, WorkerClient, WorkerLostError, type WorkerRequest } from './worker-client.ts';
 
 const keys = generateKeyPairSync('ed25519');
@@ -12,13 +14,15 @@ const kid = 'gateway.spec';
 const signer = new InternalTokenSigner({ service: 'gateway', jwk: { ...keys.privateKey.export({ format: 'jwk' }), kid } });
 const verifier = new InternalTokenVerifier('worker', { keys: [{ ...keys.publicKey.export({ format: 'jwk' }), kid }] });
 
+const logger = createLogger({ service: 'gateway', instanceId: 'spec', level: 'silent' });
+
 let server: Server;
 let client: WorkerClient;
 let seen: { path: string; headers: Record<string, unknown>; body: string };
 let answer: (response: ServerResponse) => void;
 
 beforeEach(async () => {
-  client = new WorkerClient(signer, { gatewayMaxInFlight: 1_024 });
+  client = new WorkerClient(signer, new UsageClaims(logger, createMetrics('gateway')), { gatewayMaxInFlight: 1_024 });
   server = createServer((request, response) => {
     let body = '';
     request.on('data', (chunk: Buffer) => (body += chunk.toString()));

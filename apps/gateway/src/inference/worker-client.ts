@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { INTERNAL_TOKEN_HEADER, REQUEST_ID_HEADER, type InternalTokenSigner, type Principal } from '@weir/access';
-import { meterSchema, type UsageQuantity } from '@weir/contracts';
+import type { UsageQuantity } from '@weir/contracts';
 import { AppError, isErrorCode } from '@weir/kernel';
 import {
   CALL_ID_HEADER,
@@ -23,6 +23,7 @@ import { LRUCache } from 'lru-cache';
 import { Pool, type Dispatcher } from 'undici';
 import type { GatewaySettings } from '../settings.ts';
 import type { CallerPresence } from './caller-presence.ts';
+import { UsageClaims } from './usage-claims.ts';
 
 const CONNECT_TIMEOUT_MS = 2_000;
 /** Idle workers' pools hold no socket after this. */
@@ -60,8 +61,14 @@ export interface WorkerRequest {
 export interface WorkerAnswer {
   /** Open Inference Protocol answer. */
   readonly message: EncodedMessage;
-  /** What the worker counted, without the call itself. */
+  /** What the worker counted, as far as the request can explain it; without the call itself. */
   readonly quantities: readonly UsageQuantity[];
+}
+
+interface RawAnswer {
+  readonly message: EncodedMessage;
+  /** `USAGE_HEADER` as it came. */
+  readonly usage: string | undefined;
 }
 
 /** What a worker is asked beside inferences. */
@@ -95,10 +102,24 @@ export class InterruptedCallError extends AppError {
   }
 }
 
+/** The same as the worker answered it. */
+class Interruption extends Error {
+  readonly code: 'request.timeout' | 'request.cancelled';
+  /** `USAGE_HEADER` as it came. */
+  readonly usage: string;
+
+  constructor(code: 'request.timeout' | 'request.cancelled', usage: string) {
+    super(code);
+    this.code = code;
+    this.usage = usage;
+  }
+}
+
 /** Step 5, run: calls workers by the Open Inference Protocol over kept connections. */
 @Injectable()
 export class WorkerClient implements OnApplicationShutdown {
   readonly #signer: InternalTokenSigner;
+  readonly #claims: UsageClaims;
   readonly #settings: Pick<GatewaySettings, 'gatewayMaxInFlight'>;
   readonly #pools = new LRUCache<string, Pool>({
     max: MAX_ADDRESSES,
@@ -106,8 +127,13 @@ export class WorkerClient implements OnApplicationShutdown {
     dispose: (pool) => void pool.close(),
   });
 
-  constructor(@Inject(TOKEN_SIGNER) signer: InternalTokenSigner, @Inject(SETTINGS) settings: Pick<GatewaySettings, 'gatewayMaxInFlight'>) {
+  constructor(
+    @Inject(TOKEN_SIGNER) signer: InternalTokenSigner,
+    @Inject(UsageClaims) claims: UsageClaims,
+    @Inject(SETTINGS) settings: Pick<GatewaySettings, 'gatewayMaxInFlight'>,
+  ) {
     this.#signer = signer;
+    this.#claims = claims;
     this.#settings = settings;
   }
 
@@ -126,7 +152,14 @@ export class WorkerClient implements OnApplicationShutdown {
       headersTimeout: request.timeoutMs + DEADLINE_GRACE_MS,
       bodyTimeout: request.timeoutMs + DEADLINE_GRACE_MS,
     } as const;
-    return this.#call(request.url, options, request.caller, (isOver) => void this.#cancel(request, callId, isOver));
+    const cancel: Cancel = (isOver) => void this.#cancel(request, callId, isOver);
+    try {
+      const { message, usage } = await this.#call(request.url, options, request.caller, cancel);
+      return { message, quantities: this.#claims.read(usage, request) };
+    } catch (error) {
+      if (!(error instanceof Interruption)) throw error;
+      throw new InterruptedCallError(error.code, this.#claims.read(error.usage, request));
+    }
   }
 
   /** Has the worker end a call, which it then answers with what had begun to run. */
@@ -173,7 +206,7 @@ export class WorkerClient implements OnApplicationShutdown {
     await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
   }
 
-  #call(url: string, options: Dispatcher.DispatchOptions, caller?: CallerPresence, cancel?: Cancel): Promise<WorkerAnswer> {
+  #call(url: string, options: Dispatcher.DispatchOptions, caller?: CallerPresence, cancel?: Cancel): Promise<RawAnswer> {
     return new Promise((resolve, reject) => {
       this.#pool(url).dispatch(options, new AnswerHandler(caller, cancel, resolve, reject));
     });
@@ -221,7 +254,7 @@ type Cancel = (isOver: () => boolean) => void;
 class AnswerHandler implements Dispatcher.DispatchHandler {
   readonly #caller: CallerPresence | undefined;
   readonly #cancel: Cancel | undefined;
-  readonly #resolve: (answer: WorkerAnswer) => void;
+  readonly #resolve: (answer: RawAnswer) => void;
   readonly #reject: (error: unknown) => void;
   readonly #chunks: Buffer[] = [];
   #stopListening: (() => void) | undefined;
@@ -234,7 +267,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   constructor(
     caller: CallerPresence | undefined,
     cancel: Cancel | undefined,
-    resolve: (answer: WorkerAnswer) => void,
+    resolve: (answer: RawAnswer) => void,
     reject: (error: unknown) => void,
   ) {
     this.#caller = caller;
@@ -270,7 +303,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
     if (this.#status === 200)
       this.#resolve({
         message: { headers: messageHeaders(this.#headers), body },
-        quantities: quantitiesOf(text(this.#headers[USAGE_HEADER])),
+        usage: text(this.#headers[USAGE_HEADER]),
       });
     else this.#reject(errorOf(this.#status, this.#headers, body));
   }
@@ -301,28 +334,17 @@ function text(header: string | string[] | undefined): string | undefined {
   return typeof header === 'string' ? header : undefined;
 }
 
-/** `inputs=1,input-tokens=12` → quantities. */
-function quantitiesOf(header: string | undefined): UsageQuantity[] {
-  if (header === undefined) return [];
-  return header.split(',').map((part) => {
-    const [meter, quantity] = part.split('=');
-    if (quantity === undefined || !/^\d{1,15}$/.test(quantity))
-      throw new AppError('model.failed', { cause: new Error('a worker reported usage that is not a count') });
-    return { meter: meterSchema.parse(meter?.trim()), quantity };
-  });
-}
-
 /** A worker's errors that are about the worker, not about the call. */
 const ELSEWHERE: ReadonlySet<string> = new Set(['model.not_found', 'model.not_ready', 'service.starting', 'service.stopping']);
 
 /** The worker's error in the table's terms; a worker that is not ours may send another code or none. */
-function errorOf(status: number, headers: Record<string, string | string[] | undefined>, body: Buffer): AppError | WorkerLostError {
+function errorOf(status: number, headers: Record<string, string | string[] | undefined>, body: Buffer): AppError | WorkerLostError | Interruption {
   const code = text(headers[ERROR_CODE_HEADER]);
   // It announced the model before it was restarted or told to stop: another worker may have it.
   if (code !== undefined && ELSEWHERE.has(code)) return new WorkerLostError(new AppError('model.not_ready'));
   const started = text(headers[USAGE_HEADER]);
   if (started !== undefined && (code === 'request.timeout' || code === 'request.cancelled'))
-    return new InterruptedCallError(code, quantitiesOf(started));
+    return new Interruption(code, started);
   const retryAfterSeconds = Number(text(headers['retry-after']));
   const retryAfterMs = Number.isFinite(retryAfterSeconds) && retryAfterSeconds > 0 ? retryAfterSeconds * 1000 : undefined;
   const message = messageOf(body);

@@ -1,10 +1,11 @@
 import { usageRolled, type EventEnvelope, type UsageRolled } from '@weir/contracts';
 import { systemIds } from '@weir/kernel';
-import { parseRecord, type EventBus } from '@weir/platform/bus';
-import { ACROSS_TENANTS, Database, migrate } from '@weir/platform/database';
+import { eventTypeOf, parseRecord, type BusRecord, type EventBus } from '@weir/platform/bus';
+import { ACROSS_TENANTS, Database, migrate, Outbox } from '@weir/platform/database';
 import { createLogger, createMetrics } from '@weir/platform/telemetry';
 import { freshDatabase, TestClock, type TestDatabase } from '@weir/testing';
 import { PrismaClient } from '../generated/prisma/client.ts';
+import { PeriodTotalsStore } from '../period-totals/period-totals.store.ts';
 import { LedgerConsumer } from './ledger.consumer.ts';
 import { LedgerStore } from './ledger.store.ts';
 import { ReconciliationStore } from './reconciliation.store.ts';
@@ -40,21 +41,25 @@ export async function openLedger(given?: TestDatabase) {
     return (await database.sqlTransaction(ACROSS_TENANTS, (client) => client.query<T>(query))).rows;
   }
 
+  /** What billing is told, in order, as records of one partition. */
+  async function told(): Promise<BusRecord[]> {
+    const outbox = await rows<{ id: string; key: string; value: string; headers: Record<string, string> }>(
+      `select id, key, value, headers from outbox where topic = '${usageRolled.topic}' order by id`,
+    );
+    return outbox.map(({ id, ...record }) => ({ ...record, topic: usageRolled.topic, partition: 0, offset: Number(id), timestampMs: 0 }));
+  }
+
   return {
     database,
     store,
     consumer,
     rows,
+    told,
+    periodTotals: new PeriodTotalsStore(database, new Outbox({ source: 'metering-spec', clock: new TestClock(), ids: systemIds })),
     reconcile: (tenantId: string) => reconciliation.reconcile(tenantId),
     /** The hourly totals that were announced, in order. */
-    announced: async (): Promise<EventEnvelope<UsageRolled>[]> => {
-      const outbox = await rows<{ id: string; key: string; value: string; headers: Record<string, string> }>(
-        `select id, key, value, headers from outbox where topic = '${usageRolled.topic}' order by id`,
-      );
-      return outbox.map(({ id, ...record }) =>
-        parseRecord(usageRolled, { ...record, topic: usageRolled.topic, partition: 0, offset: Number(id), timestampMs: 0 }),
-      );
-    },
+    announced: async (): Promise<EventEnvelope<UsageRolled>[]> =>
+      (await told()).filter((record) => eventTypeOf(record) === usageRolled.type).map((record) => parseRecord(usageRolled, record)),
     close: () => database.close(),
   };
 }

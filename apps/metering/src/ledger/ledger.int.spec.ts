@@ -1,6 +1,8 @@
 import { usageRolled, type EventEnvelope, type Usage } from '@weir/contracts';
 import { sumAmounts } from '@weir/pricing';
 import { PoisonRecordError } from '@weir/platform/bus';
+import { freshDatabase, type TestDatabase } from '@weir/testing';
+import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { aUsage, aUsageEvent } from '../usage-event.fixture.ts';
 import { batchOf, recordOf } from '../usage-batch.fixture.ts';
@@ -51,6 +53,14 @@ describe('a call with an idempotency key that two gateways have answered', () =>
     expect(await recorded()).toEqual(['in-period-1', 'in-period-2']);
   });
 
+  it.each([
+    ['the earlier one last', [{ ...NEXT, occurredAt: '2026-03-03T11:59:00Z' }, FIRST]],
+    ['the later one last', [FIRST, { ...NEXT, occurredAt: '2026-03-03T11:59:00Z' }]],
+  ])('counts both where a day and a half lies between them, %s', async (_, calls) => {
+    for (const [index, call] of calls.entries()) await ledger.consumer.handle(batchOf([aUsageEvent(call)], index));
+    expect(await recorded()).toEqual(['in-period-1', 'in-period-2']);
+  });
+
   it('counts for each tenant by itself', async () => {
     await ledger.consumer.handle(batchOf([aUsageEvent(FIRST), aUsageEvent({ ...NEXT, tenantId: 'globex' })]));
     await ledger.consumer.handle(batchOf([aUsageEvent({ ...NEXT, tenantId: 'initech' })], 2));
@@ -78,6 +88,15 @@ describe('recording calls', () => {
       { grain: 'minute', start: '11:00', ...sum(1, '0.00012') },
     ]);
     expect(await ledger.reconcile('acme')).toEqual({ tenantId: 'acme', calls: 3, isReconciled: true, differences: [] });
+  });
+
+  it('counts each call of a period once, over all batches', async () => {
+    for (let batch = 0; batch < 3; batch++) await ledger.consumer.handle(batchOf([aUsageEvent(), aUsageEvent()], batch * 2));
+    const [day] = await ledger.rows<{ leading: string }>(
+      `select sum(leading_calls)::text as leading from usage_buckets where grain = 'day'`,
+    );
+    expect(day?.leading).toBe('6');
+    expect(await ledger.reconcile('acme')).toMatchObject({ calls: 6, isReconciled: true });
   });
 
   it('announces totals that any reader of the contract can read, with an id of their own each', async () => {
@@ -231,6 +250,42 @@ describe('recording calls', () => {
   });
 });
 
+describe('on a database with a time zone of its own', () => {
+  it.each([['Pacific/Auckland'], ['America/St_Johns']])('days and hours are cut in UTC: %s', async (timeZone) => {
+    const database = await freshDatabase();
+    await setTimeZone(database, timeZone);
+    const elsewhere = await openLedger(database);
+    try {
+      const [zone] = await elsewhere.rows<{ zone: string }>(`select current_setting('timezone') as zone`);
+      expect(zone?.zone).toBe(timeZone);
+      await elsewhere.consumer.handle(
+        batchOf(['00:05', '12:45', '23:55'].map((time) => aUsageEvent({ occurredAt: `2026-03-01T${time}:00Z` }))),
+      );
+      const starts = await elsewhere.rows<{ grain: string; start: string }>(
+        `select distinct grain, to_char(bucket_start at time zone 'UTC', 'MM-DD HH24:MI') as start from usage_buckets where grain <> 'minute' order by 1, 2`,
+      );
+      expect(starts.map(({ grain, start }) => `${grain} ${start}`)).toEqual([
+        'day 03-01 00:00',
+        'hour 03-01 00:00',
+        'hour 03-01 12:00',
+        'hour 03-01 23:00',
+      ]);
+      expect(new Set((await elsewhere.announced()).map(({ data }) => data.hourStart))).toEqual(
+        new Set(['2026-03-01T00:00:00Z', '2026-03-01T12:00:00Z', '2026-03-01T23:00:00Z']),
+      );
+    } finally {
+      await elsewhere.close();
+    }
+  });
+
+  async function setTimeZone({ adminUrl, name }: TestDatabase, timeZone: string): Promise<void> {
+    const client = new pg.Client({ connectionString: adminUrl });
+    await client.connect();
+    await client.query(`alter database ${name} set timezone = '${timeZone}'`);
+    await client.end();
+  }
+});
+
 describe('a record that can never be recorded', () => {
   it('is named to the bus when it tells of another tenant than its envelope, and the others are recorded without it', async () => {
     const [good, foreign, alsoGood] = [aUsageEvent(), { ...aUsageEvent(), tenant: 'globex' }, aUsageEvent()];
@@ -306,6 +361,21 @@ describe('reconciliation', () => {
         summedQuantity: '0',
         ledgerCalls: 1,
         summedCalls: 0,
+      }),
+    ]);
+  });
+
+  it('notices calls of a period that are not all counted', async () => {
+    for (let batch = 0; batch < 2; batch++) await ledger.consumer.handle(batchOf([aUsageEvent()], batch));
+    await ledger.rows(`update usage_buckets set leading_calls = 1 where grain = 'minute' and meter = 'requests'`);
+    expect((await ledger.reconcile('acme')).differences).toEqual([
+      expect.objectContaining({
+        sums: 'minute',
+        meter: 'requests',
+        ledgerLeadingCalls: 2,
+        summedLeadingCalls: 1,
+        ledgerCalls: 2,
+        summedCalls: 2,
       }),
     ]);
   });

@@ -39,6 +39,12 @@ class MeteringDifferenceType {
 
   @Field(() => Float, { description: 'Calls by the sums.' })
   summedCalls!: number;
+
+  @Field(() => Float, { description: 'Calls that name this meter first, by the ledger; over all meters each call once.' })
+  ledgerLeadingCalls!: number;
+
+  @Field(() => Float, { description: 'Calls that name this meter first, by the sums.' })
+  summedLeadingCalls!: number;
 }
 
 @ObjectType('MeteringReconciliation', { description: 'Whether everything that was summed up agrees with the ledger, to the last digit.' })

@@ -10,15 +10,16 @@ const MAX_DIFFERENCES = 100;
  */
 const DIFFERENCES = `
 with ledgered as (
-  select model, part.meter, price_list_id, currency, sum(part.quantity) as quantity, sum(part.amount) as cost, count(*) as calls
-  from ledger, jsonb_to_recordset(quantities) as part(meter text, quantity numeric, amount numeric)
+  select model, part.meter, price_list_id, currency, sum(part.quantity) as quantity, sum(part.amount) as cost, count(*) as calls,
+    count(*) filter (where part.nth = 1) as leading_calls
+  from ledger, rows from (jsonb_to_recordset(quantities) as (meter text, quantity numeric, amount numeric)) with ordinality as part(meter, quantity, amount, nth)
   where tenant_id = $1
   group by 1, 2, 3, 4
 ), summed as (
-  select grain as sums, model, meter, price_list_id, currency, sum(quantity) as quantity, sum(cost) as cost, sum(calls) as calls
+  select grain as sums, model, meter, price_list_id, currency, sum(quantity) as quantity, sum(cost) as cost, sum(calls) as calls, sum(leading_calls) as leading_calls
   from usage_buckets where tenant_id = $1 group by 1, 2, 3, 4, 5
   union all
-  select 'totals', model, meter, price_list_id, currency, sum(quantity), null, sum(calls)
+  select 'totals', model, meter, price_list_id, currency, sum(quantity), null, sum(calls), null
   from usage_hours where tenant_id = $1 group by 1, 2, 3, 4, 5
 ), expected as (
   select * from (values ('minute'), ('hour'), ('day'), ('totals')) as kinds(sums), ledgered
@@ -26,10 +27,12 @@ with ledgered as (
 select sums, model, meter, price_list_id, currency,
   trim_scale(coalesce(expected.quantity, 0))::text as ledger_quantity, trim_scale(coalesce(summed.quantity, 0))::text as summed_quantity,
   trim_scale(coalesce(expected.cost, 0))::text as ledger_cost, trim_scale(coalesce(summed.cost, case when sums = 'totals' then expected.cost end, 0))::text as summed_cost,
-  coalesce(expected.calls, 0)::text as ledger_calls, coalesce(summed.calls, 0)::text as summed_calls
+  coalesce(expected.calls, 0)::text as ledger_calls, coalesce(summed.calls, 0)::text as summed_calls,
+  coalesce(expected.leading_calls, 0)::text as ledger_leading_calls,
+  coalesce(summed.leading_calls, case when sums = 'totals' then expected.leading_calls end, 0)::text as summed_leading_calls
 from expected full join summed using (sums, model, meter, price_list_id, currency)
 where expected.quantity is distinct from summed.quantity or expected.calls is distinct from summed.calls
-  or (sums <> 'totals' and expected.cost is distinct from summed.cost)
+  or (sums <> 'totals' and (expected.cost is distinct from summed.cost or expected.leading_calls is distinct from summed.leading_calls))
 order by sums, model, meter, price_list_id, currency limit ${MAX_DIFFERENCES}`;
 
 const CALLS = `
@@ -48,6 +51,8 @@ interface DifferenceRow {
   readonly summed_cost: string;
   readonly ledger_calls: string;
   readonly summed_calls: string;
+  readonly ledger_leading_calls: string;
+  readonly summed_leading_calls: string;
 }
 
 /** Compares the ledger with what was summed from it. Reads every call of the tenant: for tests and for the operator's doubts. */
@@ -82,5 +87,7 @@ function differenceOf(row: DifferenceRow): SumDifference {
     summedCost: row.summed_cost,
     ledgerCalls: Number(row.ledger_calls),
     summedCalls: Number(row.summed_calls),
+    ledgerLeadingCalls: Number(row.ledger_leading_calls),
+    summedLeadingCalls: Number(row.summed_leading_calls),
   };
 }

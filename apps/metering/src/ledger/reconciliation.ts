@@ -14,6 +14,10 @@ export interface SumDifference {
   readonly summedCost: string;
   readonly ledgerCalls: number;
   readonly summedCalls: number;
+  /** Calls that name this meter first: over all meters each call once. */
+  readonly ledgerLeadingCalls: number;
+  /** Equal to `ledgerLeadingCalls` for `totals`, which do not hold them. */
+  readonly summedLeadingCalls: number;
 }
 
 /** Whether everything that metering has summed up agrees with its ledger, to the last digit. */

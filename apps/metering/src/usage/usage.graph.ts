@@ -55,7 +55,10 @@ export class UsageRowType {
   @Field(() => String, { nullable: true, description: 'The API key or person that called; null unless grouped by PRINCIPAL.' })
   principalId!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'What was counted: requests, inputs, input-tokens; null unless grouped by METER.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'What was counted: requests, inputs, input-tokens, audio-seconds; null unless grouped by METER.',
+  })
   meter!: string | null;
 
   @Field(() => String, { nullable: true, description: 'Units used, an exact decimal; null unless grouped by METER.' })
@@ -70,7 +73,7 @@ export class UsageRowType {
 
 @ObjectType('MeterQuantity', { description: 'Units used of a meter.' })
 export class MeterQuantityType {
-  @Field(() => String, { description: 'What was counted: requests, inputs, input-tokens.' })
+  @Field(() => String, { description: 'What was counted: requests, inputs, input-tokens, audio-seconds.' })
   meter!: string;
 
   @Field(() => String, { description: 'Units used, an exact decimal.' })

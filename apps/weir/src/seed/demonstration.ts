@@ -33,6 +33,7 @@ export const DEMONSTRATION = {
       { model: 'read-text', meter: 'inputs', unitAmount: '0.0100', per: 1 },
       { model: 'sentence-embedder', meter: 'input-tokens', unitAmount: '0.02', per: 1000 },
       { model: 'voice-activity', meter: 'requests', unitAmount: '0.0010', per: 1 },
+      { model: 'voice-activity', meter: 'audio-seconds', unitAmount: '0.0001', per: 1 },
     ],
   },
 } as const;

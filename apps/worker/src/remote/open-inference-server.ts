@@ -182,11 +182,13 @@ function traceHeaders(): Record<string, string> {
   return traceparent === undefined ? {} : { traceparent };
 }
 
-/** Items of a call: the size of the first axis where the model leaves it to the caller, or does not say; else one. */
-function rowsOf({ inputs }: RequestOutline, [first]: readonly Pick<TensorMetadata, 'name' | 'shape'>[]): number {
-  if (first !== undefined && (first.shape[0] ?? 1) > 0) return 1;
-  const input = inputs.find(({ name }) => name === first?.name) ?? inputs[0];
-  return Math.max(1, input?.shape[0] ?? 1);
+/** Items of a call: the largest first axis of its inputs that the model leaves to the caller, or does not say; else one. */
+function rowsOf({ inputs }: RequestOutline, described: readonly Pick<TensorMetadata, 'name' | 'shape'>[]): number {
+  const rows = inputs.map(({ name, shape }) => {
+    const isFixed = (described.find((input) => input.name === name)?.shape[0] ?? -1) > 0;
+    return isFixed ? 1 : (shape[0] ?? 1);
+  });
+  return Math.max(1, ...rows);
 }
 
 /** @throws model.package_invalid when the server takes or gives other tensors than the task */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { embeddingsOf, listsOther } from './openai-answers.ts';
+import { embeddingsOf, listsOther, mostInputTokens } from './openai-answers.ts';
 
 const body = (json: unknown): Buffer => Buffer.from(JSON.stringify(json));
 const base64 = (...numbers: number[]): string => Buffer.from(Float32Array.from(numbers).buffer).toString('base64');
@@ -44,6 +44,13 @@ describe('the answer of /embeddings', () => {
     ['with a negative count', body({ data: [vector(0, [1]), vector(1, [1])], usage: { prompt_tokens: -1 } })],
   ])('%s is the failure of the model, not of the caller', (_, answer) => {
     expect(() => embeddingsOf(answer, 2)).toThrowError(expect.objectContaining({ code: 'model.failed' }));
+  });
+});
+
+describe('the tokens of texts', () => {
+  it('are at most one a byte of UTF-8, and what a server may add to each text', () => {
+    expect(mostInputTokens(['good', '世界 🙂'])).toBe(4 + 11 + 2 * 64);
+    expect(mostInputTokens([''])).toBe(64);
   });
 });
 

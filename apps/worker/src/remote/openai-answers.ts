@@ -9,11 +9,13 @@ const embeddingsSchema = z.looseObject({
 const modelsSchema = z.looseObject({ data: z.array(z.looseObject({ id: z.string() })).min(1) });
 
 const FLOAT_BYTES = 4;
+/** Tokens that a server may put around one text: special tokens, an instruction. */
+const MAX_ADDED_TOKENS = 64;
 
 /** Vectors of texts, in their order. */
 export interface Embeddings {
   readonly vectors: { readonly shape: readonly [number, number]; readonly data: Float32Array };
-  /** Tokens that the server read, as it says; 0 when it says nothing. */
+  /** Tokens that the server claims to have read; 0 when it says nothing. */
   readonly inputTokens: number;
 }
 
@@ -38,6 +40,11 @@ export function embeddingsOf(body: Buffer, texts: number): Embeddings {
     data.set(vector, index * size);
   }
   return { vectors: { shape: [texts, size], data }, inputTokens: answer.usage?.prompt_tokens ?? 0 };
+}
+
+/** Most tokens that a server can have read of these texts: one a byte of UTF-8, as byte-level tokenizers have at most, and what it adds. */
+export function mostInputTokens(texts: readonly string[]): number {
+  return texts.reduce((sum, text) => sum + Buffer.byteLength(text) + MAX_ADDED_TOKENS, 0);
 }
 
 /** Does the answer of `/models` list models, and not this one? What is no such list says nothing. */

@@ -8,6 +8,7 @@ import { encodeRequest } from '@weir/open-inference';
 import { eventually } from '@weir/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTestWorker, type TestWorker } from '../worker.fixture.ts';
+import { refusing, standInFrontOf } from './other-server.fixture.ts';
 
 // aimock (npm, MIT) stands in for a server of OpenAI's API: it checks keys, and gives each text a vector of its own.
 
@@ -164,5 +165,29 @@ describe('a server of OpenAI’s API that', () => {
     });
     expect(error).toBe('The server that is to run the model has none of that name.');
     await worker.unplace(unknown);
+  });
+
+  it('claims more tokens than the texts can explain is metered at what they can, which is counted and logged without the texts', async () => {
+    const front = await standInFrontOf(
+      () => openai.url,
+      async () => ({}),
+    );
+    const claiming = await place('claiming', { url: `${front.url}/v1` });
+    try {
+      await worker.announced(claiming.versionId, 'ready');
+      const secret = 'what the patient said';
+      const claims = async (promptTokens: number): Promise<string | null> => {
+        front.fault(refusing(200, { data: [{ index: 0, embedding: [1] }], usage: { prompt_tokens: promptTokens } }));
+        return (await worker.infer('claiming', texts(secret))).headers.get('x-weir-usage');
+      };
+      expect(await claims(5)).toBe('inputs=1,input-tokens=5');
+      expect(await claims(99_999_999_999_999)).toBe(`inputs=1,input-tokens=${secret.length + 64}`);
+      expect(logged.filter((line) => line.includes('can explain'))).toHaveLength(1);
+      expect(logged.join('\n')).not.toContain(secret);
+      expect(await (await worker.get('/metrics')).text()).toMatch(/weir_model_usage_claims_bounded_total\{[^}]*model="claiming"[^}]*\} 1/);
+    } finally {
+      await worker.unplace(claiming);
+      await front.close();
+    }
   });
 });

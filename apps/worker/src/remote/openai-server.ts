@@ -15,7 +15,7 @@ import { currentTraceparent } from '@weir/platform/telemetry';
 import type { EdgeCall } from '../open-inference/edge.ts';
 import { textsOf } from '../serving/tasks/processed-input.ts';
 import type { TaskLimits } from '../serving/tasks/task.ts';
-import { embeddingsOf, listsOther } from './openai-answers.ts';
+import { embeddingsOf, listsOther, mostInputTokens } from './openai-answers.ts';
 import type { PreparedCall, RemoteServer } from './remote-server.ts';
 import { ServerRefusal } from './upstream-error.ts';
 import type { Upstream } from './upstream.ts';
@@ -30,6 +30,8 @@ export interface OpenAiServerOptions {
   readonly version: string;
   readonly maxElements: number;
   readonly limits: TaskLimits;
+  /** Told of a count that the request cannot explain; `metered` is what is metered instead. */
+  readonly onExcessiveClaim: (claim: { readonly claimed: number; readonly metered: number }) => void;
 }
 
 /** A server of OpenAI's API, for embeddings: texts are sent to `/embeddings` behind its base address. */
@@ -90,12 +92,20 @@ export class OpenAiServer implements RemoteServer {
           signal: call.signal,
         });
         const { vectors, inputTokens } = embeddingsOf(body, texts.length);
-        const usage: InferenceUsage = { inputs: texts.length, 'input-tokens': inputTokens };
+        const usage: InferenceUsage = { inputs: texts.length, 'input-tokens': this.#explained(inputTokens, texts) };
         const embedding: Tensor = { name: EMBEDDING_OUTPUT, datatype: 'FP32', ...vectors };
         const answer = { model_name: call.modelName, model_version: version, parameters: { usage }, outputs: [embedding] };
         return { message: encodeResponse(answer, request), usage };
       },
     };
+  }
+
+  /** The server's count of tokens, or the most that the texts can explain. */
+  #explained(claimed: number, texts: readonly string[]): number {
+    const most = mostInputTokens(texts);
+    if (claimed <= most) return claimed;
+    this.#options.onExcessiveClaim({ claimed, metered: most });
+    return most;
   }
 
   close(): Promise<void> {

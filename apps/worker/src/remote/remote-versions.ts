@@ -126,14 +126,25 @@ export class RemoteVersions implements EdgeVersions {
     return this.#options.urlOf((this.#edge.app.server.address() as AddressInfo).port);
   }
 
-  #serverOf({ task, version }: PlacementState, backend: RemoteBackEnd): RemoteServer {
-    const { concurrency, runLimitMs, maxElements, taskLimits, allowLocalServers } = this.#options;
+  #serverOf({ task, model, version }: PlacementState, backend: RemoteBackEnd): RemoteServer {
+    const { concurrency, runLimitMs, maxElements, taskLimits, allowLocalServers, metrics, logger } = this.#options;
     const upstream = new Upstream({ url: backend.url, connections: concurrency, timeoutMs: runLimitMs, allowLocal: allowLocalServers });
     switch (backend.kind) {
       case 'open-inference':
         return new OpenInferenceServer({ upstream, backend, task, version, maxElements });
       case 'openai':
-        return new OpenAiServer({ upstream, backend, task, version, maxElements, limits: taskLimits });
+        return new OpenAiServer({
+          upstream,
+          backend,
+          task,
+          version,
+          maxElements,
+          limits: taskLimits,
+          onExcessiveClaim: (claim) => {
+            metrics.boundedClaim(model, version);
+            logger.warn({ model, version, ...claim }, 'the server that runs a version claims more tokens than the texts can explain');
+          },
+        });
       default:
         return assertNever(backend);
     }

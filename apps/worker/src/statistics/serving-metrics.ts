@@ -31,6 +31,7 @@ export class ServingMetrics {
   readonly #rejections: Counter<'model' | 'version' | 'reason'>;
   readonly #loads: Counter<'model' | 'version' | 'outcome'>;
   readonly #loadSeconds: Histogram<'model' | 'version'>;
+  readonly #boundedClaims: Counter<'model' | 'version'>;
 
   constructor(registry: Registry, gauges: () => readonly VersionGauges[]) {
     const registers = [registry];
@@ -76,6 +77,12 @@ export class ServingMetrics {
       buckets: LATENCY_BUCKETS_SECONDS,
       registers,
     });
+    this.#boundedClaims = new Counter({
+      name: 'weir_model_usage_claims_bounded_total',
+      help: 'Answers of other servers that claimed more usage than their request can explain; the bound was metered instead',
+      labelNames,
+      registers,
+    });
     new Gauge({
       name: 'weir_model_queue_length',
       help: 'Rows that wait for a run',
@@ -114,5 +121,10 @@ export class ServingMetrics {
   loaded(model: string, version: string, outcome: 'ready' | 'failed', seconds: number): void {
     this.#loads.inc({ model, version, outcome });
     this.#loadSeconds.observe({ model, version }, seconds);
+  }
+
+  /** Another server claimed more usage than its request can explain. */
+  boundedClaim(model: string, version: string): void {
+    this.#boundedClaims.inc({ model, version });
   }
 }

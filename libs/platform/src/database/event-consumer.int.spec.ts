@@ -108,6 +108,15 @@ describe('a consumer', () => {
     await expect(consumer.handle({ ...first, records: [first] })).rejects.toThrow(/not the log that was read before/);
   });
 
+  it('whose effects are idempotent handles every record that is delivered, also below its offset', async () => {
+    const consumer = new EventConsumer({ group: 'metering', bus, database, logger, handlers: [keepEffects], areEffectsIdempotent: true });
+    const [first, second, third] = await sent([1, 2, 3]);
+    await consumer.handle({ ...first, records: [first, second] });
+    await queryOnce(spec.urlOf('metering'), 'update inbox_offsets set next_offset = 1000');
+    await consumer.handle({ ...first, records: [second, third] });
+    expect(await effects()).toEqual([1, 2, 2, 3]);
+  });
+
   it('that crashes between effect and commit makes the effect once all the same', async () => {
     let crashes = 0;
     await consume(

@@ -73,11 +73,17 @@ export interface EventConsumerOptions {
   readonly handlers: readonly RecordHandler[];
   /** Most records in one transaction; default 500. */
   readonly maxBatch?: number | undefined;
+  /**
+   * The effects may be repeated and overtaken without harm. Then no offset decides about them: every record that is delivered is
+   * handled, also below the kept offset, as after the topic was recreated. Default false.
+   */
+  readonly areEffectsIdempotent?: boolean | undefined;
 }
 
 /**
  * Reads topics as a member of a group. Effect and offset commit in one transaction; records below the kept offset are
- * passed over, so a delivery that is repeated (a crash, a rebalance) changes nothing. A record that breaks its contract
+ * passed over, so a delivery that is repeated (a crash, a rebalance) changes nothing, unless `areEffectsIdempotent` makes the
+ * effects see to that themselves. A record that breaks its contract
  * goes to `<group>.dead`; records of types that no handler names are ignored. Any other error: the batch comes again.
  */
 export class EventConsumer {
@@ -109,7 +115,7 @@ export class EventConsumer {
   async handle(batch: RecordBatch): Promise<void> {
     await this.#options.database.sqlTransaction(ACROSS_TENANTS, async (tx) => {
       const nextOffset = await lockOffset(tx, batch);
-      const fresh = batch.records.filter((record) => record.offset >= nextOffset);
+      const fresh = this.#options.areEffectsIdempotent ? batch.records : batch.records.filter((record) => record.offset >= nextOffset);
       if (fresh.length < batch.records.length) await this.#checkLog(batch, nextOffset);
       const last = fresh.at(-1);
       if (last === undefined) {

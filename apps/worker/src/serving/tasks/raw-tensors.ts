@@ -2,6 +2,7 @@ import { AppError } from '@weir/kernel';
 import { decodeTensor, type RequestTensor } from '@weir/open-inference';
 import { MODEL } from '../model-package/model-package.ts';
 import { RunRefusedError } from '../runtime/run-refused.ts';
+import { rawUsage } from './raw-usage.ts';
 import { keepStates, stateFeeds, statesOf } from './recurrent-state.ts';
 import { assertFits, describeTensor, fromOnnx, signatureOfRole, toOnnx, type Signature } from './signature.ts';
 import type { TaskAnswer, TaskCall } from './task.ts';
@@ -10,8 +11,8 @@ import type { TaskAnswer, TaskCall } from './task.ts';
  * Runs a model on tensors under the names of its ONNX file. States of a recurrent model that the caller does not send are those
  * of its sequence, zeros where it has none.
  *
- * @throws model.input_invalid naming the tensor, what is expected and what came; also when ONNX Runtime refuses the
- *   values (an index that is out of range, say), because here they are the caller's
+ * @throws model.input_invalid naming the tensor, what is expected and what came; when a meter of the task cannot be counted from
+ *   these tensors; also when ONNX Runtime refuses the values (an index that is out of range, say), because here they are the caller's
  */
 export async function runTensors(call: TaskCall): Promise<TaskAnswer> {
   const { request, sequence, version } = call;
@@ -23,20 +24,17 @@ export async function runTensors(call: TaskCall): Promise<TaskAnswer> {
   const signature = signatureOfRole(version.signatures, MODEL);
   const states = statesOf(call);
   assertFits(signature, request.inputs, new Set(states.map(({ input }) => input)));
+  const usage = rawUsage(call);
   const wanted = outputNames(signature, call);
   const rows = rowsOf(signature, request.inputs);
   const absent = states.filter(({ input }) => !request.inputs.some(({ name }) => name === input));
   const given = request.inputs.map((input, index) => toOnnx(decodeTensor(input, `inputs[${index}]`)));
   const feeds = [...given, ...stateFeeds(absent, sequence, rows)];
   const outputs = [...new Set([...wanted, ...(sequence === null ? [] : states.map(({ output }) => output))])];
-  const usage = { inputs: Math.max(1, rows), 'input-tokens': 0 };
   try {
     const results = await call.run({ network: MODEL, feeds, outputs, rows, usage });
     keepStates(states, sequence, results);
-    return {
-      outputs: results.filter(({ name }) => wanted.includes(name)).map(fromOnnx),
-      usage,
-    };
+    return { outputs: results.filter(({ name }) => wanted.includes(name)).map(fromOnnx), usage };
   } catch (error) {
     if (error instanceof RunRefusedError)
       throw new AppError('model.input_invalid', { field: 'inputs', message: `the model refused these tensors: ${error.message}` });

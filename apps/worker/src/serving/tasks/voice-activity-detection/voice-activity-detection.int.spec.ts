@@ -89,7 +89,8 @@ describe('speech in sound', () => {
     expect(spoken).toBeGreaterThan(1);
     expect(segmentsOf(await hear(noise))).toEqual([]);
     expect(Math.max(...probabilitiesOf(await hear(noise)))).toBeLessThan(0.2);
-    expect(answer.usage).toEqual({ inputs: 1, 'input-tokens': 0 });
+    const seconds = Math.ceil((noise.length * 2 + speech.length) / 16) / 1000;
+    expect(answer.usage).toEqual({ inputs: 1, 'input-tokens': 0, 'audio-seconds': seconds });
   });
 
   it('has a probability for each frame, the last one filled up with silence', async () => {

@@ -1,9 +1,10 @@
 import type { WeirFile } from '@weir/contracts';
 import { AppError } from '@weir/kernel';
-import { elementCount, END_OUTPUT, PROBABILITY_OUTPUT, START_OUTPUT, toHalfBits } from '@weir/open-inference';
+import { elementCount, END_OUTPUT, PROBABILITY_OUTPUT, START_OUTPUT, toHalfBits, type InferenceUsage } from '@weir/open-inference';
 import { MODEL, type ModelPackage } from '../../model-package/model-package.ts';
 import { invalidFile } from '../../model-package/package-files.ts';
 import type { OnnxTensor } from '../../runtime/messages.ts';
+import { audioSeconds } from '../audio-seconds.ts';
 import { assertBase64, bytesOfItem } from '../binary-items.ts';
 import { failed, numbersOf, runPrepared } from '../prepared-run.ts';
 import { itemsOf, numberParameter, processedInput } from '../processed-input.ts';
@@ -11,7 +12,7 @@ import { stateFeeds, statesOf } from '../recurrent-state.ts';
 import { sequenceOf } from '../sequences.ts';
 import { describeTensor, signatureOfRole, type Signature, type SignatureTensor } from '../signature.ts';
 import { defineTask } from '../task-definition.ts';
-import { ONE_INPUT, type SequenceState, type TaskAnswer, type TaskCall } from '../task.ts';
+import type { SequenceState, TaskAnswer, TaskCall } from '../task.ts';
 import { Turns } from '../turns.ts';
 import { resampled } from './resampling.ts';
 import { NOTHING_HEARD, SpeechFinder, type SpeechProgress, type SpeechSegment } from './speech-segments.ts';
@@ -75,12 +76,13 @@ async function detectSpeech(call: TaskCall, listener: Listener): Promise<TaskAns
   const { audio } = listener;
   const threshold = numberParameter(call.request.parameters, 'threshold', { minimum: 0, maximum: 1, byDefault: audio.threshold });
   const turns = new Turns(call.signal);
-  const samples = await samplesOf(call, audio.sampleRateHz, turns);
+  const { samples, seconds } = await soundOf(call, audio.sampleRateHz, turns);
   const { sequence } = call;
   // A sequence may go on: what does not fill a frame waits for the sound that follows.
   const isLast = sequence === null || (sequenceOf(call.request.parameters)?.isEnd ?? false);
   const memory = memoryOf(sequence, audio);
-  const heard = await hear(call, listener, samples, memory, { threshold, isLast });
+  const usage: InferenceUsage = { inputs: 1, 'input-tokens': 0, 'audio-seconds': seconds };
+  const heard = await hear(call, listener, samples, memory, { threshold, isLast, usage });
   if (sequence !== null) remember(sequence, heard);
   const { probabilities, segments } = heard;
   return {
@@ -89,12 +91,18 @@ async function detectSpeech(call: TaskCall, listener: Listener): Promise<TaskAns
       { name: START_OUTPUT, datatype: 'FP64', shape: [segments.length], data: Float64Array.from(segments, ({ start }) => start) },
       { name: END_OUTPUT, datatype: 'FP64', shape: [segments.length], data: Float64Array.from(segments, ({ end }) => end) },
     ],
-    usage: { inputs: 1, 'input-tokens': 0 },
+    usage,
   };
 }
 
-/** The sound of a request as the network wants it: one channel, at its sample rate. */
-async function samplesOf(call: TaskCall, sampleRateHz: number, turns: Turns): Promise<Float32Array> {
+interface Sound {
+  /** As the network wants it: one channel, at its sample rate. */
+  readonly samples: Float32Array;
+  /** Duration of the file, as it is metered. */
+  readonly seconds: number;
+}
+
+async function soundOf(call: TaskCall, sampleRateHz: number, turns: Turns): Promise<Sound> {
   assertBase64(call);
   const [item] = itemsOf(processedInput(call), 1);
   const bytes = item === undefined ? null : await bytesOfItem(item, turns);
@@ -103,7 +111,10 @@ async function samplesOf(call: TaskCall, sampleRateHz: number, turns: Turns): Pr
   const { maxAudioSeconds } = call.limits;
   const seconds = file.length / file.sampleRateHz;
   if (seconds > maxAudioSeconds) throw audioError(`lasts ${seconds.toFixed(1)} seconds, at most ${maxAudioSeconds} are allowed`);
-  return resampled(await monoSamples(file, turns), file.sampleRateHz, sampleRateHz, turns);
+  return {
+    samples: await resampled(await monoSamples(file, turns), file.sampleRateHz, sampleRateHz, turns),
+    seconds: audioSeconds(file.length, file.sampleRateHz),
+  };
 }
 
 interface Heard {
@@ -121,7 +132,7 @@ async function hear(
   { audio, input, sampleRateInput, output }: Listener,
   samples: Float32Array,
   { context, rest, progress }: Memory,
-  { threshold, isLast }: { readonly threshold: number; readonly isLast: boolean },
+  { threshold, isLast, usage }: { readonly threshold: number; readonly isLast: boolean; readonly usage: InferenceUsage },
 ): Promise<Heard> {
   const { frameSamples, contextSamples, sampleRateHz } = audio;
   const states = statesOf(call);
@@ -144,8 +155,8 @@ async function hear(
       feeds: [soundFeed(input, data), ...(sampleRateInput === null ? [] : [sampleRateFeed(sampleRateInput, sampleRateHz)]), ...feeds],
       outputs: [output, ...states.map((state) => state.output)],
       rows: 1,
-      // The sound is one input, however many frames it has.
-      ...(frame === 0 ? { usage: ONE_INPUT } : {}),
+      // The audio is one input, metered whole when its first frame runs.
+      ...(frame === 0 ? { usage } : {}),
     });
     const probability = probabilityOf(results[0]);
     probabilities.push(probability);
