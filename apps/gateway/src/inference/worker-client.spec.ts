@@ -183,7 +183,9 @@ describe('calling a worker', () => {
   test('a call whose caller has disconnected is not sent', async () => {
     let isAsked = false;
     answer = () => void (isAsked = true);
-    await expect(client.infer(aRequest({ caller: presenceOfSignal(AbortSignal.abort()) }))).rejects.toMatchObject({ code: 'request.cancelled' });
+    await expect(client.infer(aRequest({ caller: presenceOfSignal(AbortSignal.abort()) }))).rejects.toMatchObject({
+      code: 'request.cancelled',
+    });
     expect(isAsked).toBe(false);
   });
 });
