@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { InternalTokenSigner, InternalTokenVerifier, INTERNAL_TOKEN_HEADER } from '@weir/access';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { aPrincipal } from './gateway-world.fixture.ts';
 import { presenceOfSignal } from './caller-presence.ts';
 import { InterruptedCallError, WorkerClient, WorkerLostError, type WorkerRequest } from './worker-client.ts';
@@ -142,6 +142,20 @@ describe('calling a worker', () => {
   test('a worker that does not answer in time is a timeout', async () => {
     answer = () => undefined;
     await expect(client.infer(aRequest({ timeoutMs: 100 }))).rejects.toMatchObject({ code: 'request.timeout' });
+  });
+
+  test("a tenant's call does not wait for a connection behind slow calls of another tenant", async () => {
+    let held = 0;
+    answer = (response) => {
+      if (seen.body === 'slow') held++;
+      else response.writeHead(200).end('{"outputs":[]}');
+    };
+    const slow = { headers: { 'content-type': 'application/json' }, body: Buffer.from('slow') };
+    const held100 = Array.from({ length: 100 }, () => client.infer(aRequest({ message: slow })).catch(() => null));
+    await vi.waitFor(() => expect(held).toBe(100), { timeout: 5_000 });
+    await expect(client.infer(aRequest({ principal: aPrincipal({ tenantId: 'globex' }) }))).resolves.toBeDefined();
+    server.closeAllConnections();
+    await Promise.all(held100);
   });
 
   test('a caller who disconnects has the call cancelled at its worker, whose answer tells what had begun to run', async () => {
