@@ -146,7 +146,13 @@ async function publishWorld(bus: EventBus, workerUrl: string): Promise<string> {
       toRecord(definition, data, { id: systemIds.next(), source: 'bench', tenant: 'acme', occurredAt: now }),
     ]);
   };
-  await publish(tenantChanged, { id: 'acme', slug: 'acme', displayName: 'Acme', status: 'active', limits: { requestsPerMinute: 10_000_000, maxInFlight: 500 } });
+  await publish(tenantChanged, {
+    id: 'acme',
+    slug: 'acme',
+    displayName: 'Acme',
+    status: 'active',
+    limits: { requestsPerMinute: 10_000_000, maxInFlight: 500 },
+  });
   await publish(apiKeyChanged, {
     id: key.id,
     tenantId: 'acme',

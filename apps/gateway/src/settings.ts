@@ -80,7 +80,8 @@ export const gatewaySettings = defineSettings({
   gatewayMaxInFlight: {
     env: 'WEIR_GATEWAY_MAX_IN_FLIGHT',
     schema: settingSchemas.integer(2, 100_000, 1_024),
-    description: 'calls in flight of all tenants at this gateway; one tenant holds at most as many as are free, so half of them when it is alone',
+    description:
+      'calls in flight of all tenants at this gateway; one tenant holds at most as many as are free, so half of them when it is alone',
   },
   inferenceTimeoutMs: {
     env: 'WEIR_INFERENCE_TIMEOUT_MS',

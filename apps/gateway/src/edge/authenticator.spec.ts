@@ -156,7 +156,7 @@ describe('the record of an API key', () => {
 
 describe('an API key that was created a moment ago', () => {
   const from = (address: string, secret: string): IncomingMessage =>
-    ({ ...bearer(secret), socket: { remoteAddress: address } }) as Partial<IncomingMessage> as IncomingMessage;
+    ({ headers: bearer(secret).headers, socket: { remoteAddress: address } }) as Partial<IncomingMessage> as IncomingMessage;
 
   test('is recognised when its record arrives while its first request waits', async () => {
     const { secret, digest } = anIssuedKey();
@@ -169,7 +169,9 @@ describe('an API key that was created a moment ago', () => {
 
   test('is not waited for when its checksum is wrong', async () => {
     const { secret } = issueApiKey();
-    expect(await codeOf(() => authenticator.identify(bearer(secret.replace(/.$/, (last) => (last === '0' ? '1' : '0')))))).toBe('auth.invalid');
+    expect(await codeOf(() => authenticator.identify(bearer(secret.replace(/.$/, (last) => (last === '0' ? '1' : '0')))))).toBe(
+      'auth.invalid',
+    );
     expect(waits).toEqual([]);
   });
 

@@ -39,10 +39,7 @@ interface KnownSession extends Caller {
 }
 
 /** What the authenticator asks of the projections. */
-export type Directory = Pick<
-  Projections,
-  'hasCaughtUp' | 'apiKeyByDigest' | 'whenApiKey' | 'tenant' | 'isSessionRevoked' | 'signingKey'
->;
+export type Directory = Pick<Projections, 'hasCaughtUp' | 'apiKeyByDigest' | 'whenApiKey' | 'tenant' | 'isSessionRevoked' | 'signingKey'>;
 
 /**
  * Step 1 of every surface: who asks, by API key or session, from memory. Answers at once but for the first use of a

@@ -6,7 +6,13 @@ import { aCall, aCatalogue, aPrincipal } from './gateway-world.fixture.ts';
 import type { InferenceCall } from './inference.ts';
 
 const admission = (settings: Partial<GatewaySettings> = {}, tenantLimits: Readonly<Record<string, KeyLimits>> = {}): Admission => {
-  const defaults = { requestsPerMinute: 3, maxInFlight: 2, tenantRequestsPerMinute: 1_000, tenantMaxInFlight: 1_000, gatewayMaxInFlight: 10_000 };
+  const defaults = {
+    requestsPerMinute: 3,
+    maxInFlight: 2,
+    tenantRequestsPerMinute: 1_000,
+    tenantMaxInFlight: 1_000,
+    gatewayMaxInFlight: 10_000,
+  };
   return new Admission({ ...defaults, ...settings } as GatewaySettings, aCatalogue({ tenantLimits }));
 };
 
@@ -105,7 +111,8 @@ describe('admission', () => {
     const limits = admission({ tenantRequestsPerMinute: 4 });
     const limited = aCall({ limits: { requestsPerMinute: 1, maxInFlight: null } });
     await limits.admit(limited);
-    for (let time = 0; time < 10; time++) await expect(limits.admit(limited)).rejects.toMatchObject({ code: 'limit.requests', rateLimit: { of: 'key' } });
+    for (let time = 0; time < 10; time++)
+      await expect(limits.admit(limited)).rejects.toMatchObject({ code: 'limit.requests', rateLimit: { of: 'key' } });
     expect((await admitted(limits, anUnlimitedCall('acme', 'key-2'))).permits).toHaveLength(3);
   });
 

@@ -34,7 +34,10 @@ const MESSAGES = {
 export class LimitError extends AppError {
   readonly rateLimit: RateLimitState;
 
-  constructor(refusal: { code: 'limit.requests'; of: 'key' | 'tenant' } | { code: 'limit.in_flight'; of: LimitOwner }, rateLimit: RateLimitState) {
+  constructor(
+    refusal: { code: 'limit.requests'; of: 'key' | 'tenant' } | { code: 'limit.in_flight'; of: LimitOwner },
+    rateLimit: RateLimitState,
+  ) {
     const message = refusal.code === 'limit.requests' ? MESSAGES[refusal.code][refusal.of] : MESSAGES[refusal.code][refusal.of];
     super(refusal.code, { message, retryAfterMs: refusal.code === 'limit.requests' ? rateLimit.resetMs : IN_FLIGHT_RETRY_MS });
     this.rateLimit = rateLimit;

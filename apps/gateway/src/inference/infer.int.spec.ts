@@ -310,6 +310,8 @@ describe('inferMany', () => {
     world.worker.started = null;
     const cancelled = spooledEvents().slice(metered);
     expect(cancelled).toHaveLength(16);
-    expect(cancelled.every(({ data }) => data.outcome === 'cancelled' && data.quantities.some(({ meter }) => meter === 'input-tokens'))).toBe(true);
+    expect(
+      cancelled.every(({ data }) => data.outcome === 'cancelled' && data.quantities.some(({ meter }) => meter === 'input-tokens')),
+    ).toBe(true);
   });
 });

@@ -51,7 +51,7 @@ export class InferInput extends InferTerms {
   @Field(() => String, {
     nullable: true,
     description:
-      'Your name for this call, 1 to 255 characters: sent again within 24 hours with the same call it gets the same answer and is not billed again; with another call it is refused (idempotency.key_reused).',
+      'Your name for this call, 1 to 255 characters: sent again within 24 hours with the same call it gets the same answer and is not billed again; with another call it is refused (idempotency.key_reused), and so is a repeat whose answer is not stored (idempotency.answer_not_stored).',
   })
   readonly idempotencyKey?: string | null;
 }

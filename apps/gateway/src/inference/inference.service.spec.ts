@@ -67,7 +67,10 @@ function service(catalogue = aCatalogue()): InferenceService {
       return run(request);
     },
   };
-  const settlements = new Settlements(spool as UsageSpool, { next: () => 'receipt-1' }, clock, { name: 'gateway', instanceId: 'gateway-1' });
+  const settlements = new Settlements(spool as UsageSpool, { next: () => 'receipt-1' }, clock, {
+    name: 'gateway',
+    instanceId: 'gateway-1',
+  });
   metrics = new Registry();
   return new InferenceService(
     settings,
@@ -141,32 +144,38 @@ describe('an inference', () => {
   test.each([
     ['times out', 'request.timeout', 'timed_out'],
     ['is cancelled', 'request.cancelled', 'cancelled'],
-  ] as const)('that %s after parts of it had begun to run is metered by those parts, before its error, which names the receipt', async (_, code, outcome) => {
-    run = () => Promise.reject(new InterruptedCallError(code, [{ meter: 'inputs', quantity: '1' }]));
-    await expect(service().infer(aCall())).rejects.toMatchObject({ code, message: expect.stringContaining('receipt-1') as unknown });
-    expect(usages()).toMatchObject([
-      {
-        receiptId: 'receipt-1',
-        outcome,
-        cost: { amount: '0.0005', currency: 'EUR' },
-        quantities: [
-          { meter: 'requests', quantity: '1' },
-          { meter: 'inputs', quantity: '1' },
-        ],
-      },
-    ]);
-    expect(reservations.reserved('acme')).toBe('0');
-    expect(await metrics.metrics()).toContain(`weir_interrupted_calls_total{outcome="${outcome}",metered="yes"} 1`);
-    isDiskGood = false;
-    await expect(service().infer(aCall())).rejects.toMatchObject({ code: 'usage.unrecordable' });
-  });
+  ] as const)(
+    'that %s after parts of it had begun to run is metered by those parts, before its error, which names the receipt',
+    async (_, code, outcome) => {
+      run = () => Promise.reject(new InterruptedCallError(code, [{ meter: 'inputs', quantity: '1' }]));
+      await expect(service().infer(aCall())).rejects.toMatchObject({ code, message: expect.stringContaining('receipt-1') as unknown });
+      expect(usages()).toMatchObject([
+        {
+          receiptId: 'receipt-1',
+          outcome,
+          cost: { amount: '0.0005', currency: 'EUR' },
+          quantities: [
+            { meter: 'requests', quantity: '1' },
+            { meter: 'inputs', quantity: '1' },
+          ],
+        },
+      ]);
+      expect(reservations.reserved('acme')).toBe('0');
+      expect(await metrics.metrics()).toContain(`weir_interrupted_calls_total{outcome="${outcome}",metered="yes"} 1`);
+      isDiskGood = false;
+      await expect(service().infer(aCall())).rejects.toMatchObject({ code: 'usage.unrecordable' });
+    },
+  );
 
-  test.each(['request.timeout', 'request.cancelled'] as const)('that ends with %s before anything had begun to run costs nothing', async (code) => {
-    run = () => Promise.reject(new AppError(code));
-    await expect(service().infer(aCall())).rejects.toMatchObject({ code });
-    expect(recorded).toEqual([]);
-    expect(await metrics.metrics()).toMatch(/weir_interrupted_calls_total\{outcome="\w+",metered="no"\} 1/);
-  });
+  test.each(['request.timeout', 'request.cancelled'] as const)(
+    'that ends with %s before anything had begun to run costs nothing',
+    async (code) => {
+      run = () => Promise.reject(new AppError(code));
+      await expect(service().infer(aCall())).rejects.toMatchObject({ code });
+      expect(recorded).toEqual([]);
+      expect(await metrics.metrics()).toMatch(/weir_interrupted_calls_total\{outcome="\w+",metered="no"\} 1/);
+    },
+  );
 
   test('whose caller disconnected while its answer was on its way is metered in full; one that had disconnected before does not run', async () => {
     const caller = new AbortController();

@@ -111,7 +111,13 @@ export class OpenInferenceWorld {
     const { x = '' } = publicKey.export({ format: 'jwk' });
     await this.announce(signingKeyChanged, { id: kid, jwk: { kty: 'OKP', crv: 'Ed25519', x } });
     await this.announce(entitlementChanged, anEntitlement({ tenantId: PLATFORM_TENANT_ID }));
-    const session = { id: 's1', personId: 'operator-1', tenantId: PLATFORM_TENANT_ID, role: 'operator', expiresAtMs: Date.now() + 3_600_000 } as const;
+    const session = {
+      id: 's1',
+      personId: 'operator-1',
+      tenantId: PLATFORM_TENANT_ID,
+      role: 'operator',
+      expiresAtMs: Date.now() + 3_600_000,
+    } as const;
     const token = await signSessionToken(session, { ...privateKey.export({ format: 'jwk' }), kid }, Date.now());
     await this.#known(token);
     return token;

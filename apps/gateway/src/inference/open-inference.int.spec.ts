@@ -137,7 +137,9 @@ describe('an inference over HTTP', () => {
     const unlimited = await world.aKey('initech', ['infer'], 1_000_000);
     const limits = { requestsPerMinute: 3, maxInFlight: null };
     await world.announce(tenantChanged, { id: 'initech', slug: 'initech', displayName: 'Initech', status: 'active', limits });
-    await eventually(async () => (await ask(INFER, { body: inJson, as: unlimited })).headers['ratelimit-policy'] === '"tenant-requests";q=3;w=60');
+    await eventually(
+      async () => (await ask(INFER, { body: inJson, as: unlimited })).headers['ratelimit-policy'] === '"tenant-requests";q=3;w=60',
+    );
     const statuses: (number | undefined)[] = [];
     for (let time = 0; time < 4; time++) statuses.push((await ask(INFER, { body: inJson, as: unlimited })).status);
     expect(statuses).toContain(429);

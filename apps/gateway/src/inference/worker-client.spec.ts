@@ -3,7 +3,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { InternalTokenSigner, InternalTokenVerifier, INTERNAL_TOKEN_HEADER } from '@weir/access';
 import { createLogger, createMetrics } from '@weir/platform/telemetry';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { aPrincipal } from './gateway-world.fixture.ts';
 import { presenceOfSignal } from './caller-presence.ts';
 import { UsageClaims } from './usage-claims.ts';
@@ -148,6 +148,20 @@ describe('calling a worker', () => {
     await expect(client.infer(aRequest({ timeoutMs: 100 }))).rejects.toMatchObject({ code: 'request.timeout' });
   });
 
+  test("a tenant's call does not wait for a connection behind slow calls of another tenant", async () => {
+    let held = 0;
+    answer = (response) => {
+      if (seen.body === 'slow') held++;
+      else response.writeHead(200).end('{"outputs":[]}');
+    };
+    const slow = { headers: { 'content-type': 'application/json' }, body: Buffer.from('slow') };
+    const held100 = Array.from({ length: 100 }, () => client.infer(aRequest({ message: slow })).catch(() => null));
+    await vi.waitFor(() => expect(held).toBe(100), { timeout: 5_000 });
+    await expect(client.infer(aRequest({ principal: aPrincipal({ tenantId: 'globex' }) }))).resolves.toBeDefined();
+    server.closeAllConnections();
+    await Promise.all(held100);
+  });
+
   test('a caller who disconnects has the call cancelled at its worker, whose answer tells what had begun to run', async () => {
     const caller = new AbortController();
     let call: ServerResponse | undefined;
@@ -187,7 +201,9 @@ describe('calling a worker', () => {
   test('a call whose caller has disconnected is not sent', async () => {
     let isAsked = false;
     answer = () => void (isAsked = true);
-    await expect(client.infer(aRequest({ caller: presenceOfSignal(AbortSignal.abort()) }))).rejects.toMatchObject({ code: 'request.cancelled' });
+    await expect(client.infer(aRequest({ caller: presenceOfSignal(AbortSignal.abort()) }))).rejects.toMatchObject({
+      code: 'request.cancelled',
+    });
     expect(isAsked).toBe(false);
   });
 });

@@ -70,7 +70,9 @@ describe('a spool writer', () => {
     const accepted = outcomes.filter(({ status }) => status === 'fulfilled').length;
     expect(accepted).toBe(4);
     expect(outcomes.slice(accepted)).toEqual(
-      outcomes.slice(accepted).map(() => ({ status: 'rejected', reason: expect.objectContaining({ code: 'usage.unrecordable' }) as unknown })),
+      outcomes
+        .slice(accepted)
+        .map(() => ({ status: 'rejected', reason: expect.objectContaining({ code: 'usage.unrecordable' }) as unknown })),
     );
     await expect(writer.append(aRecord(99))).resolves.toBeUndefined();
   });
@@ -86,7 +88,9 @@ describe('a spool writer', () => {
     const idsThat = (outcome: string): string[] => Object.keys(outcomes).filter((id) => outcomes[id] === outcome);
     const files = (await readdir(directory)).filter((file) => segmentSequence(file) !== null).sort();
     const contents = await Promise.all(files.map((file) => readFile(path.join(directory, file))));
-    const written = contents.flatMap((content) => decodeChunk(content).records.map(({ value }) => (JSON.parse(value) as { id: string }).id));
+    const written = contents.flatMap((content) =>
+      decodeChunk(content).records.map(({ value }) => (JSON.parse(value) as { id: string }).id),
+    );
     expect(idsThat('refused').length).toBeGreaterThan(0);
     expect(idsThat('durable').length).toBeGreaterThan(8);
     expect(written.sort()).toEqual(idsThat('durable').sort());

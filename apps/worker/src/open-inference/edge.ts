@@ -191,12 +191,7 @@ function answer(options: EdgeOptions, calls: CallsInProgress, request: ModelRequ
   );
 }
 
-async function answerCall(
-  options: EdgeOptions,
-  calls: CallsInProgress,
-  request: ModelRequest,
-  reply: FastifyReply,
-): Promise<FastifyReply> {
+async function answerCall(options: EdgeOptions, calls: CallsInProgress, request: ModelRequest, reply: FastifyReply): Promise<FastifyReply> {
   const { params, headers, body } = request;
   const startedAtMs = performance.now() - reply.elapsedTime;
   const version = options.versions.get(params.model, params.version);

@@ -27,7 +27,11 @@ const SWEEP_MS = 60_000;
         metrics: Registry,
       ): Promise<KeptAnswers> => {
         const directory = path.join(settings.spoolDirectory, 'answers');
-        const answers = await KeptAnswers.open({ directory, maxBytes: settings.keptAnswersMaxBytes, maxKeys: settings.idempotencyMaxKeys }, clock, logger);
+        const answers = await KeptAnswers.open(
+          { directory, maxBytes: settings.keptAnswersMaxBytes, maxKeys: settings.idempotencyMaxKeys },
+          clock,
+          logger,
+        );
         new Gauge({
           name: 'weir_kept_answers_bytes',
           help: 'Answers on disk for calls with an idempotency key',

@@ -222,7 +222,10 @@ export class KeptAnswers {
     const content = await readFile(path.join(this.#options.directory, segmentName(sequence)));
     const { records, offsets, damagedLines } = decodeChunk(content);
     if (damagedLines > 0)
-      this.#logger.warn({ damagedLines, segment: segmentName(sequence) }, 'stored answers are damaged; their calls run again when they are repeated');
+      this.#logger.warn(
+        { damagedLines, segment: segmentName(sequence) },
+        'stored answers are damaged; their calls run again when they are repeated',
+      );
     this.#segments.set(sequence, { bytes: content.length, expiresAtMs: 0, keyDigests: [] });
     this.#totalBytes += content.length;
     for (const [index, record] of records.entries()) {

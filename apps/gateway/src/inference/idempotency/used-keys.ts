@@ -46,7 +46,10 @@ export class UsedKeys {
   }
 
   /** Remembers an execution; the last one under a key counts. */
-  add(keyDigest: string, { usedAtMs, ...key }: Pick<UsedKey, 'callDigest' | 'receiptId' | 'tenantId'> & { readonly usedAtMs: number }): void {
+  add(
+    keyDigest: string,
+    { usedAtMs, ...key }: Pick<UsedKey, 'callDigest' | 'receiptId' | 'tenantId'> & { readonly usedAtMs: number },
+  ): void {
     this.#remove(keyDigest);
     this.#keys.set(keyDigest, { ...key, expiresAtMs: usedAtMs + KEY_LIFE_MS });
     this.#countOf.set(key.tenantId, (this.#countOf.get(key.tenantId) ?? 0) + 1);
