@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import path from 'node:path';
@@ -5,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Decimal } from '@weir/kernel';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { aUsageEvent } from '../apps/metering/src/usage-event.fixture.ts';
 import { allReceipts, invoicedQuantities, openInvoice, quantitiesOf, totalOf } from './harness/books.ts';
 import { eventually } from './harness/eventually.ts';
 import { aText, PlatformClient } from './harness/platform-client.ts';
@@ -30,7 +32,9 @@ describe('what was promised to callers outlives restarts, replays and a full dis
   const answered: string[] = [];
 
   beforeAll(async () => {
-    platform = await RunningPlatform.start({ environment: { WEIR_SPOOL_MAX_BYTES: String(SPOOL_BYTES) } });
+    platform = await RunningPlatform.start({
+      environment: { WEIR_SPOOL_MAX_BYTES: String(SPOOL_BYTES), WEIR_RECONCILIATION_INTERVAL_MS: '1000' },
+    });
     administrator = await platform.administrator();
     operator = await platform.operator();
     const { createApiKey } = await administrator.data<{ createApiKey: { secret: string } }>(
@@ -194,6 +198,73 @@ describe('what was promised to callers outlives restarts, replays and a full dis
     expect(await booksAgree()).toEqual(before);
     answered.push(await call());
     expect((await booksAgree()).receipts).toBe(before.receipts + 1);
+  });
+
+  test('when the topic of the hourly sums is recreated and sums are lost with it, billing is repaired from the ledger', async () => {
+    await booksAgree();
+    const tenantId = 'closed-hours';
+    const topic = `(select id from bus.topic_partition where topic = 'metering.usage-rolled')`;
+    const { receipts } = await administrator.data<{ receipts: { nodes: { priceListId: string }[] } }>(
+      '{ receipts(first: 1) { nodes { priceListId } } }',
+    );
+    const used = async (calls: number): Promise<void> => {
+      const occurredAt = new Date(Date.now() - 2 * 3_600_000).toISOString();
+      const records = Array.from({ length: calls }, () => {
+        const { data, ...envelope } = aUsageEvent({
+          receiptId: randomUUID(),
+          tenantId,
+          model: 'sentiment',
+          priceListId: receipts.nodes[0]?.priceListId ?? '',
+          occurredAt,
+        });
+        return { k: tenantId, v: JSON.stringify({ ...envelope, data }), h: { 'event-type': envelope.type } };
+      });
+      const appended = `select bus.append((
+        select json_agg(json_build_object('p', log.id, 'k', record->>'k', 'v', record->>'v', 'h', record->'h'))
+        from json_array_elements('${JSON.stringify(records)}') as record, bus.topic_partition as log
+        where log.topic = 'inference.usage' and log.partition = 0), false, 10000)`;
+      await asRole('bus', appended);
+    };
+    const isMetered = (calls: number): Promise<unknown> =>
+      eventually(async () => {
+        const found = await operator.data('query ($id: ID!) { meteringReconciliation(tenantId: $id) { isReconciled calls } }', {
+          id: tenantId,
+        });
+        expect(found).toEqual({ meteringReconciliation: { isReconciled: true, calls } });
+        expect(await asRole('metering', 'select 1 from metering.outbox')).toBe(0);
+      }, SETTLE_TIMEOUT_MS);
+    /** Billing has the ledger's sums, by totals that metering has stated since a moment. */
+    const isBilled = async (): Promise<void> => {
+      const since = new Date().toISOString();
+      await eventually(async () => {
+        const { billingReconciliation } = await operator.data<{ billingReconciliation: { statedAt: string }[] }>(
+          'query ($id: ID!) { billingReconciliation(tenantId: $id) { statedAt isReconciled differences { meter } } }',
+          { id: tenantId },
+        );
+        expect(billingReconciliation).toEqual([{ statedAt: expect.any(String), isReconciled: true, differences: [] }]);
+        expect((billingReconciliation[0]?.statedAt ?? '') > since).toBe(true);
+      }, SETTLE_TIMEOUT_MS);
+    };
+
+    await used(3);
+    await isMetered(3);
+    await isBilled();
+    await platform.pause('billing');
+    await used(4);
+    await isMetered(7);
+    // The partitions are locked first, so that nothing is appended meanwhile.
+    await asRole(
+      'bus',
+      `update bus.topic_partition set next_offset = 0 where id in ${topic};
+       delete from bus.record where partition_id in ${topic};
+       delete from bus.group_partition where group_name = 'billing' and partition_id in ${topic}`,
+    );
+    await platform.resume('billing');
+    await isReady('billing');
+    await isBilled();
+    const metrics = await (await fetch(`${platform.internalUrlOf('metering')}/metrics`)).text();
+    expect(metrics).toMatch(/weir_metering_periods_repeated_total\{[^}]*\} [1-9]/);
+    await booksAgree();
   });
 
   test('kill -9 of billing while totals arrive leaves the invoice equal to the ledger', async () => {
