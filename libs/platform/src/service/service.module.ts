@@ -1,6 +1,6 @@
 import { Global, Inject, Module, type DynamicModule, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { InternalTokenSigner, InternalTokenVerifier, type InternalKeySet, type InternalSigningKey } from '@weir/access';
-import { ALL_TOPICS } from '@weir/contracts';
+import { topicsOf, type TopicDefinition } from '@weir/contracts';
 import { systemClock, systemIds, type Clock, type Ids } from '@weir/kernel';
 import type { EventBus } from '../bus/event-bus.ts';
 import type { Logger, Registry } from '../telemetry/index.ts';
@@ -33,18 +33,25 @@ export interface ServiceParts {
   readonly ids?: Ids;
 }
 
-/** Makes the topics before anything reads or writes, and closes the bus after everything else has stopped. */
+/** Creates the service's topics before anything reads or writes, and closes the bus after everything else has stopped. */
 class BusLifecycle implements OnModuleInit, OnApplicationShutdown {
   readonly #bus: EventBus;
   readonly #readiness: Readiness;
+  readonly #topics: readonly TopicDefinition[];
 
-  constructor(@Inject(EVENT_BUS) bus: EventBus, @Inject(Readiness) readiness: Readiness) {
+  constructor(
+    @Inject(EVENT_BUS) bus: EventBus,
+    @Inject(Readiness) readiness: Readiness,
+    @Inject(SERVICE) service: ServiceIdentity,
+    @Inject(SETTINGS) settings: BaseSettings,
+  ) {
     this.#bus = bus;
     this.#readiness = readiness;
+    this.#topics = topicsOf(service.name, { size: settings.busSize, retentionDays: settings.busRetentionDays });
   }
 
   async onModuleInit(): Promise<void> {
-    await this.#bus.ensureTopics(ALL_TOPICS);
+    await this.#bus.ensureTopics(this.#topics);
     // Only the first contact: a service that has state to serve stays ready while the bus is away.
     let hasBeenHealthy = false;
     this.#readiness.add('bus', async () => (hasBeenHealthy ||= await this.#bus.isHealthy()));

@@ -122,15 +122,14 @@ export class Log {
            on conflict (name) do update set retention_ms = excluded.retention_ms returning partitions`,
           [definition.name, definition.kind === 'projection', definition.partitions, definition.retentionMs ?? null],
         );
-        const partitions = rows[0]?.partitions;
+        const partitions = rows[0]?.partitions ?? definition.partitions;
         if (partitions !== definition.partitions) {
-          throw new AppError('internal.error', {
-            message: `The topic ${definition.name} has ${partitions} partitions and its definition ${definition.partitions}; the number is fixed for the life of a topic.`,
-          });
+          const differences = [`${partitions} partitions, configured ${definition.partitions}: the number is fixed for the life of a topic`];
+          this.logger.warn({ topic: definition.name, differences }, 'a topic differs from its settings');
         }
         await client.query(
           `insert into bus.topic_partition (topic, partition) select $1, number from generate_series(0, $2 - 1) as number on conflict do nothing`,
-          [definition.name, definition.partitions],
+          [definition.name, partitions],
         );
       }
     });
