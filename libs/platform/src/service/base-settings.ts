@@ -72,6 +72,12 @@ export const baseSettings = defineSettings({
     schema: settingSchemas.requiredText(),
     description: "file with the JSON Web Key Set of all services' public keys",
   },
+  degradedAfterMs: {
+    env: 'WEIR_DEGRADED_AFTER_MS',
+    schema: settingSchemas.integer(100, 86_400_000, 30_000),
+    description:
+      'milliseconds that a record, an event of the outbox or usage in the spool may wait before /health/ready?verbose says degraded',
+  },
   otlpEndpoint: {
     env: 'OTEL_EXPORTER_OTLP_ENDPOINT',
     schema: settingSchemas.url().optional(),

@@ -5,6 +5,7 @@ import { systemClock, systemIds, type Clock, type Ids } from '@weir/kernel';
 import type { EventBus } from '../bus/event-bus.ts';
 import type { Logger, Registry } from '../telemetry/index.ts';
 import type { BaseSettings } from './base-settings.ts';
+import { ConsumerMonitor } from './consumer-monitor.ts';
 import { Readiness } from './readiness.ts';
 import {
   CLOCK,
@@ -38,15 +39,18 @@ class BusLifecycle implements OnModuleInit, OnApplicationShutdown {
   readonly #bus: EventBus;
   readonly #readiness: Readiness;
   readonly #topics: readonly TopicDefinition[];
+  readonly #consumers: ConsumerMonitor;
 
   constructor(
     @Inject(EVENT_BUS) bus: EventBus,
     @Inject(Readiness) readiness: Readiness,
     @Inject(SERVICE) service: ServiceIdentity,
     @Inject(SETTINGS) settings: BaseSettings,
+    @Inject(ConsumerMonitor) consumers: ConsumerMonitor,
   ) {
     this.#bus = bus;
     this.#readiness = readiness;
+    this.#consumers = consumers;
     this.#topics = topicsOf(service.name, { size: settings.busSize, retentionDays: settings.busRetentionDays });
   }
 
@@ -55,9 +59,11 @@ class BusLifecycle implements OnModuleInit, OnApplicationShutdown {
     // Only the first contact: a service that has state to serve stays ready while the bus is away.
     let hasBeenHealthy = false;
     this.#readiness.add('bus', async () => (hasBeenHealthy ||= await this.#bus.isHealthy()));
+    this.#readiness.add('consumers', () => this.#consumers.check());
   }
 
   async onApplicationShutdown(): Promise<void> {
+    this.#consumers.stop();
     await this.#bus.close();
   }
 }
@@ -67,12 +73,14 @@ class BusLifecycle implements OnModuleInit, OnApplicationShutdown {
 @Module({})
 export class ServiceModule {
   static register(parts: ServiceParts): DynamicModule {
+    const { bus, metrics, logger, settings } = parts;
+    const consumers = new ConsumerMonitor({ bus, metrics, logger, degradedAfterMs: settings.degradedAfterMs });
     const values = [
       { provide: SERVICE, useValue: parts.service },
       { provide: SETTINGS, useValue: parts.settings },
       { provide: LOGGER, useValue: parts.logger },
       { provide: METRICS, useValue: parts.metrics },
-      { provide: EVENT_BUS, useValue: parts.bus },
+      { provide: EVENT_BUS, useValue: consumers.bus },
       { provide: CLOCK, useValue: parts.clock ?? systemClock },
       { provide: IDS, useValue: parts.ids ?? systemIds },
       { provide: KEY_SET, useValue: parts.keySet },
@@ -80,6 +88,10 @@ export class ServiceModule {
       { provide: TOKEN_VERIFIER, useValue: new InternalTokenVerifier(parts.service.name, parts.keySet) },
     ];
     const exported = values.map((value) => value.provide);
-    return { module: ServiceModule, providers: [...values, Readiness, BusLifecycle], exports: [...exported, Readiness] };
+    return {
+      module: ServiceModule,
+      providers: [...values, { provide: ConsumerMonitor, useValue: consumers }, Readiness, BusLifecycle],
+      exports: [...exported, Readiness],
+    };
   }
 }

@@ -1,5 +1,5 @@
 import type { TopicDefinition } from '@weir/contracts';
-import { ConfigResourceTypes, type Admin, type IResourceConfigEntry } from 'kafkajs';
+import type { Admin, IResourceConfigEntry } from 'kafkajs';
 import type { Logger } from 'pino';
 import { MESSAGE_MAX_BYTES } from '../record-limits.ts';
 import type { KafkaTopicSettings } from './kafka-config.ts';
@@ -13,6 +13,9 @@ const PROJECTION_DIRTY_RATIO = 0.1;
 /** With three copies, two in sync: one broker may be lost or restarted, and an acknowledged record is on another disk. */
 const SAFE_COPIES = 3;
 const SAFE_IN_SYNC = 2;
+/** Kafka's numbers of resource types; the client's enumeration is not among its exports for ES modules. */
+const TOPIC_RESOURCE = 2;
+const BROKER_RESOURCE = 4;
 /** Value of `replicationFactor` that means the cluster's `default.replication.factor`. */
 const CLUSTER_DEFAULT = -1;
 
@@ -117,7 +120,7 @@ export class KafkaTopics {
       const name = 'default.replication.factor';
       const { resources } = await this.#admin.describeConfigs({
         includeSynonyms: false,
-        resources: [{ type: ConfigResourceTypes.BROKER, name: String(controller ?? brokers[0]?.nodeId), configNames: [name] }],
+        resources: [{ type: BROKER_RESOURCE, name: String(controller ?? brokers[0]?.nodeId), configNames: [name] }],
       });
       return Number(resources[0]?.configEntries.find((entry) => entry.configName === name)?.configValue ?? 1);
     } catch (error) {
@@ -131,7 +134,7 @@ export class KafkaTopics {
       const { brokers } = await this.#admin.describeCluster();
       const { resources } = await this.#admin.describeConfigs({
         includeSynonyms: false,
-        resources: definitions.map(({ name }) => ({ type: ConfigResourceTypes.TOPIC, name })),
+        resources: definitions.map(({ name }) => ({ type: TOPIC_RESOURCE, name })),
       });
       for (const definition of definitions) {
         const entries = resources.find(({ resourceName }) => resourceName === definition.name)?.configEntries ?? [];
