@@ -9,9 +9,11 @@ export * from './model-package.ts';
 export * from './registry.ts';
 export {
   ALL_TOPICS,
+  busGrants,
   TOPICS,
   TOPIC_SIZES,
   topicsOf,
+  type BusGrant,
   type TopicDefinition,
   type TopicName,
   type TopicSettings,

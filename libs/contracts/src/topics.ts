@@ -149,3 +149,22 @@ export function topicsOf(service: string, settings: TopicSettings): readonly Top
     ...(topic.kind === 'fact' && !topic.name.endsWith('.dead') ? { retentionMs: settings.retentionDays * DAY_MS } : {}),
   }));
 }
+
+/** A right of a service on the bus. */
+export interface BusGrant {
+  /** The service, which is also the name of its role. */
+  readonly role: string;
+  readonly topic: string;
+  readonly canWrite: boolean;
+  readonly canRead: boolean;
+}
+
+/** What each service may do on the bus: append to the topics that it writes and to its dead letters, read the topics that it reads. */
+export function busGrants(topics: readonly TopicDefinition[]): readonly BusGrant[] {
+  const services = [...new Set(topics.flatMap(({ writtenBy, readBy }) => [...writtenBy, ...readBy]))].sort();
+  return services.flatMap((role) => {
+    const written = new Set([...topics.filter(({ writtenBy }) => writtenBy.includes(role)).map(({ name }) => name), `${role}.dead`]);
+    const read = new Set(topics.filter(({ readBy }) => readBy.includes(role)).map(({ name }) => name));
+    return [...new Set([...written, ...read])].map((topic) => ({ role, topic, canWrite: written.has(topic), canRead: read.has(topic) }));
+  });
+}
