@@ -3,7 +3,7 @@ import { systemClock, systemIds } from '@weir/kernel';
 import { ACROSS_TENANTS, Database, migrate, Outbox } from '@weir/platform/database';
 import { createLogger } from '@weir/platform/telemetry';
 import { freshDatabase } from '@weir/testing';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createClient, type AuthDatabase } from './auth-database.ts';
 
 const logger = createLogger({ service: 'auth', instanceId: 'spec', level: 'silent' });
@@ -92,6 +92,35 @@ describe('a transaction of a tenant', () => {
       { key: 'one', value: null },
     ]);
   });
+});
+
+it('events of one key leave in the order of their commits: a second writer waits until the transaction of the first ends', async () => {
+  const outbox = new Outbox({ source: 'spec', clock: systemClock, ids: systemIds });
+  const publish = (tx: Parameters<typeof outbox.publish>[0], displayName: string): Promise<void> =>
+    outbox.publish(tx, tenantChanged, { id: 'ordered', slug: 'ordered', displayName, status: 'active' }, { tenant: 'ordered' });
+  const release = Promise.withResolvers<void>();
+  const wrote = Promise.withResolvers<void>();
+  const first = database.transaction(ACROSS_TENANTS, async (tx) => {
+    await publish(tx, '1');
+    wrote.resolve();
+    await release.promise;
+  });
+  await wrote.promise;
+  let isSecondCommitted = false;
+  const second = database.transaction(ACROSS_TENANTS, (tx) => publish(tx, '2')).then(() => (isSecondCommitted = true));
+  const waiting = `select 1 from pg_locks l join pg_database d on d.oid = l.database
+                   where l.locktype = 'advisory' and not l.granted and d.datname = current_database()`;
+  await vi.waitFor(async () => expect(isSecondCommitted || (await database.sql.query(waiting)).rowCount === 1).toBe(true), {
+    timeout: 10_000,
+  });
+  const didSecondWait = !isSecondCommitted;
+  release.resolve();
+  await Promise.all([first, second]);
+  expect(didSecondWait).toBe(true);
+  const { rows } = await database.sql.query<{ name: string }>(
+    `select value::jsonb->'data'->>'displayName' as name from outbox where key = 'ordered' order by id`,
+  );
+  expect(rows.map((row) => row.name)).toEqual(['1', '2']);
 });
 
 it('a connection without a tenant sees nothing, also after one with a tenant used it', async () => {

@@ -7,4 +7,15 @@ export * from './inference.ts';
 export * from './metering.ts';
 export * from './model-package.ts';
 export * from './registry.ts';
-export { ALL_TOPICS, TOPICS, type TopicDefinition, type TopicName } from './topics.ts';
+export {
+  ALL_TOPICS,
+  busGrants,
+  TOPICS,
+  TOPIC_SIZES,
+  topicsOf,
+  type BusGrant,
+  type TopicDefinition,
+  type TopicName,
+  type TopicSettings,
+  type TopicSize,
+} from './topics.ts';

@@ -11,6 +11,7 @@ export { eventually, type EventuallyOptions } from './eventually.ts';
 export { freshDatabase } from './fresh-database.ts';
 export { hostilePackages, type HostileCall, type HostilePackage } from './hostile-packages.ts';
 export { isAlive } from './is-alive.ts';
+export { startKafka, type KafkaServer } from './kafka/kafka-server.ts';
 export {
   branchNetwork,
   cumulativeSumNetwork,

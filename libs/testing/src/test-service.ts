@@ -74,7 +74,7 @@ export async function startTestService<D extends SettingDefinitions>(
   const settings = loadSettings(
     { ...baseSettings, ...definition.settings },
     {
-      WEIR_BUS_URL: database.busUrl,
+      WEIR_BUS_URL: database.busUrlOf(definition.name),
       ...(isStateful(definition.name) ? { WEIR_DATABASE_URL: database.urlOf(definition.name) } : {}),
       // The keys are given directly below.
       WEIR_SIGNING_KEY_FILE: 'unused',
@@ -89,18 +89,18 @@ export async function startTestService<D extends SettingDefinitions>(
     level: 'debug',
     destination: { write: options.onLogLine ?? (() => {}) },
   });
-  const newBus = (clientId: string): EventBus => createEventBus({ kind: 'embedded', url: database.busUrl }, { logger, clientId });
+  const newBus = (url: string, clientId: string): EventBus => createEventBus({ kind: 'embedded', url }, { logger, clientId });
   const running = await startService(definition, {
     service,
     settings: settings as Parameters<typeof startService<D>>[1]['settings'],
     logger,
     metrics: createMetrics(service.name),
-    bus: newBus(service.instanceId),
+    bus: newBus(database.busUrlOf(definition.name), service.instanceId),
     signingKey: keys.keyOf(definition.name as SigningService),
     keySet: keys.keySet,
     ...optionalParts(options),
   });
-  const bus = newBus('spec');
+  const bus = newBus(database.busUrl, 'spec');
   const project = async <E extends ProjectedEvents>(events: E): Promise<Projection<E>['maps']> => {
     const projection = await projectionOf({ bus, logger, events });
     await projection.caughtUp;

@@ -1,6 +1,6 @@
 import { Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
 import type { EventBus } from '@weir/platform/bus';
-import { EVENT_BUS, LOGGER, METRICS, SETTINGS } from '@weir/platform/service';
+import { EVENT_BUS, LOGGER, METRICS, Readiness, SETTINGS } from '@weir/platform/service';
 import { Gauge, type Logger, type Registry } from '@weir/platform/telemetry';
 import type { GatewaySettings } from '../settings.ts';
 import { UsageSpool } from './usage-spool.ts';
@@ -13,8 +13,14 @@ const LAST_SHIPMENT_MS = 3_000;
   providers: [
     {
       provide: UsageSpool,
-      inject: [SETTINGS, EVENT_BUS, LOGGER, METRICS],
-      useFactory: async (settings: GatewaySettings, bus: EventBus, logger: Logger, metrics: Registry): Promise<UsageSpool> => {
+      inject: [SETTINGS, EVENT_BUS, LOGGER, METRICS, Readiness],
+      useFactory: async (
+        settings: GatewaySettings,
+        bus: EventBus,
+        logger: Logger,
+        metrics: Registry,
+        readiness: Readiness,
+      ): Promise<UsageSpool> => {
         const spool = await UsageSpool.open(
           { directory: settings.spoolDirectory, sync: settings.spoolSync, maxBytes: settings.spoolMaxBytes },
           bus,
@@ -28,6 +34,18 @@ const LAST_SHIPMENT_MS = 3_000;
             this.set(spool.pendingBytes);
           },
         });
+        new Gauge({
+          name: 'weir_usage_spool_waiting_seconds',
+          help: 'Time for which usage has waited on the disk without any of it reaching the bus; 0 when none waits',
+          registers: [metrics],
+          collect() {
+            this.set(spool.waitingMs / 1000);
+          },
+        });
+        readiness.add('spool', () => ({
+          state: spool.waitingMs > settings.degradedAfterMs ? 'degraded' : 'ok',
+          detail: `${spool.pendingBytes} bytes of usage wait, for ${Math.round(spool.waitingMs / 1000)} s`,
+        }));
         return spool;
       },
     },

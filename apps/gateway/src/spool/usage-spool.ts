@@ -57,6 +57,8 @@ export class UsageSpool {
   /** Bytes of earlier processes' segments that are not shipped yet. */
   #inheritedBytes: number;
   #shippedBytes = 0;
+  /** When usage was last shipped, or began to wait. */
+  #progressAtMs = performance.now();
   readonly #calls: { underWay: number };
   #wake: (() => void) | null = null;
   #closed: Promise<void> | null = null;
@@ -116,6 +118,11 @@ export class UsageSpool {
     return Math.max(0, this.#inheritedBytes + this.#writer.totalBytes - this.#shippedBytes);
   }
 
+  /** Milliseconds for which usage has waited without any of it being shipped; 0 when none waits. */
+  get waitingMs(): number {
+    return this.pendingBytes === 0 ? 0 : performance.now() - this.#progressAtMs;
+  }
+
   /** Is there room for more? */
   get hasRoom(): boolean {
     return this.pendingBytes < this.#options.maxBytes;
@@ -141,6 +148,7 @@ export class UsageSpool {
    */
   async append(record: SpoolRecord): Promise<void> {
     if (!this.hasRoom) throw new AppError('usage.unrecordable');
+    if (this.pendingBytes === 0) this.#progressAtMs = performance.now();
     await this.#writer.append(record);
     this.#wake?.();
   }
@@ -204,6 +212,7 @@ export class UsageSpool {
   async #send(records: readonly SpoolRecord[], bytes: number): Promise<void> {
     if (records.length > 0) await this.#bus.send(usageRecorded.topic, records.map(asUsage), { timeoutMs: SEND_TIMEOUT_MS });
     this.#shippedBytes += bytes;
+    this.#progressAtMs = performance.now();
     this.#position = { sequence: this.#position.sequence, offset: this.#position.offset + bytes };
     if (Date.now() - this.#checkpointedAt >= CHECKPOINT_MS) await this.#checkpoint();
   }

@@ -15,7 +15,7 @@ import { ensureSigningKeys, type SigningKeyFiles } from '../state/signing-keys.t
 import { secondsSince, withTicking, type Terminal } from '../terminal/terminal.ts';
 import { addressesOf } from './addresses.ts';
 import { environmentOf, scriptOf, type Addresses } from './service-environment.ts';
-import { isOnDataPath, SERVICES, SIGNERS, STATEFUL_SERVICES, type ServiceName } from './services.ts';
+import { isOnDataPath, SERVICES, SIGNERS, STATEFUL_SERVICES, STATELESS_SERVICES, type ServiceName } from './services.ts';
 
 /** A service drains for 15 s at most (WEIR_SHUTDOWN_TIMEOUT_MS); then it is killed. */
 const STOP_TIMEOUT_MS = 20_000;
@@ -65,7 +65,7 @@ export class Platform {
     for (const { name } of SERVICES) {
       if (!existsSync(scriptOf(root, name))) throw new StartError(`${name} is not compiled: run npm run build.`);
     }
-    const secrets = readSecrets(home.secretsFile, STATEFUL_SERVICES);
+    const secrets = readSecrets(home.secretsFile, [...STATEFUL_SERVICES, ...STATELESS_SERVICES]);
     const keys = await ensureSigningKeys(home.keys, SIGNERS);
     const names = ['postgresql', ...SERVICES.map((service) => service.name), 'gateway-internal'];
     const grpcPort = await chooseGrpcPort(settings.host, settings.grpcPort, settings.port);
@@ -73,7 +73,7 @@ export class Platform {
     const addresses = addressesOf(settings, grpcPort, ports);
     this.#addresses = addresses;
     const adminUrl = settings.databaseAdminUrl ?? (await this.#startDatabase(ports.get('postgresql') ?? 0));
-    const databases = await prepareRoles(adminUrl, STATEFUL_SERVICES, secrets, settings.databaseAdminUrl === undefined);
+    const databases = await prepareRoles(adminUrl, STATEFUL_SERVICES, STATELESS_SERVICES, secrets, settings.databaseAdminUrl === undefined);
     this.#stopping.signal.throwIfAborted();
     const beganMs = Date.now();
     for (const service of SERVICES) {

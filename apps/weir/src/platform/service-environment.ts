@@ -52,7 +52,7 @@ export function environmentOf(service: Service, parts: EnvironmentParts): Record
     WEIR_LOG_LEVEL: settings.logLevel,
     WEIR_BUS: settings.bus,
     ...(settings.bus === 'embedded'
-      ? { WEIR_BUS_URL: databases.bus }
+      ? { WEIR_BUS_URL: databases.of(service.name) }
       : kafkaPassword === undefined
         ? {}
         : { WEIR_KAFKA_PASSWORD: kafkaPassword }),

@@ -26,6 +26,8 @@ export function isOnDataPath(name: ServiceName): boolean {
 export const LAUNCHER = 'weir';
 
 export const STATEFUL_SERVICES: readonly string[] = SERVICES.filter((service) => service.hasDatabase).map((service) => service.name);
+/** They use the bus, and no database of their own. */
+export const STATELESS_SERVICES: readonly string[] = SERVICES.filter((service) => !service.hasDatabase).map((service) => service.name);
 
 /** Everyone who signs internal calls. */
 export const SIGNERS: readonly string[] = [...SERVICES.map((service) => service.name), LAUNCHER];

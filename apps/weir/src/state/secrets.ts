@@ -9,7 +9,7 @@ const passwordSchema = z.string().min(20);
 const secretsSchema = z.object({
   /** Of each service's database role, by service. */
   databasePasswords: z.record(z.string(), passwordSchema),
-  /** Of the database role of the event bus. */
+  /** Of the database role that owns the embedded event bus. */
   busPassword: passwordSchema,
   /** Of the demonstration's operator and of the owner of its tenant. */
   operatorPassword: passwordSchema,

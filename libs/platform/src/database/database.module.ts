@@ -39,10 +39,15 @@ class DatabaseLifecycle implements OnApplicationBootstrap, BeforeApplicationShut
     @Inject(OutboxRelay) relay: OutboxRelay,
     @Inject(Outbox) outbox: Outbox,
     @Inject(Readiness) readiness: Readiness,
+    @Inject(SETTINGS) { degradedAfterMs }: BaseSettings,
   ) {
     this.#database = database;
     this.#relay = relay;
     readiness.add('database', () => database.isHealthy());
+    readiness.add('outbox', () => ({
+      state: relay.oldestSeconds * 1000 > degradedAfterMs ? 'degraded' : 'ok',
+      detail: `the oldest event that is not on the bus is ${Math.round(relay.oldestSeconds)} s old`,
+    }));
     database.onCommitted((tx) => {
       if (outbox.hasWritten(tx)) relay.wake();
     });

@@ -101,11 +101,80 @@ describe('a consumer', () => {
     expect(await effects()).toEqual([1]);
   });
 
-  it('stops with the reason, rather than passing over events, when the bus was exchanged for another', async () => {
-    const consumer = new EventConsumer({ group: 'metering', bus, database, logger, handlers: [keepEffects] });
-    const [first] = await sent([1, 2, 3]);
-    await queryOnce(spec.urlOf('metering'), 'insert into inbox_offsets values ($1, $2, 1000)', [first.topic, first.partition]);
-    await expect(consumer.handle({ ...first, records: [first] })).rejects.toThrow(/not the log that was read before/);
+  describe('of a topic that started again from offset 0', () => {
+    /** The same effects as far as they go, made by records with these offsets, taken by the bus `laterMs` after the first ones. */
+    const moved = (records: readonly BusRecord[], offsets: readonly number[], laterMs: number): [BusRecord, ...BusRecord[]] =>
+      records.map((record, n) => ({ ...record, offset: offsets[n] ?? 0, timestampMs: record.timestampMs + laterMs })) as [
+        BusRecord,
+        ...BusRecord[],
+      ];
+    const HOUR_MS = 3_600_000;
+
+    it('handles every record of the new log, also when that has grown beyond the stored offset', async () => {
+      const consumer = new EventConsumer({ group: 'metering', bus, database, logger, handlers: [keepEffects] });
+      const records = await sent([1, 2, 3]);
+      const { topic, partition } = records[0];
+      const [handled] = moved(records.slice(0, 1), [1], 0);
+      await consumer.handle({ topic, partition, records: [handled] });
+      // The stored offset is 2 and the log ends at 3: its length alone says nothing.
+      const [, second, third] = moved(records, [0, 0, 1], HOUR_MS);
+      await consumer.handle({ topic, partition, records: [second as BusRecord, third as BusRecord] });
+      expect(await effects()).toEqual([1, 2, 3]);
+    });
+
+    it('skips a redelivery of the new log as of any other, and what a member that still reads the old one delivers late', async () => {
+      const consumer = new EventConsumer({ group: 'metering', bus, database, logger, handlers: [keepEffects] });
+      const records = await sent([1, 2, 3]);
+      const { topic, partition } = records[0];
+      await consumer.handle({ topic, partition, records });
+      await consumer.handle({ topic, partition, records: moved(records, [0, 1, 2], HOUR_MS) });
+      await consumer.handle({ topic, partition, records: moved(records, [0, 1, 2], HOUR_MS) });
+      await consumer.handle({ topic, partition, records });
+      expect(await effects()).toEqual([1, 1, 2, 2, 3, 3]);
+    });
+
+    it.each([
+      ['one record short', 4],
+      ['much shorter', 1_000],
+    ])('handles them when the clock does not tell and the log is %s of the stored offset', async (_how, stored) => {
+      const consumer = new EventConsumer({ group: 'metering', bus, database, logger, handlers: [keepEffects] });
+      const records = await sent([1, 2, 3]);
+      const { topic, partition } = records[0];
+      await queryOnce(spec.urlOf('metering'), 'insert into inbox_offsets values ($1, $2, $3)', [topic, partition, stored]);
+      await consumer.handle({ topic, partition, records });
+      expect(await effects()).toEqual([1, 2, 3]);
+      await consumer.handle({ topic, partition, records });
+      expect(await effects()).toEqual([1, 2, 3]);
+    });
+
+    it('does not take a redelivery of everything for one when the log ends at the stored offset', async () => {
+      const consumer = new EventConsumer({ group: 'metering', bus, database, logger, handlers: [keepEffects] });
+      const records = await sent([1, 2, 3]);
+      const { topic, partition } = records[0];
+      await queryOnce(spec.urlOf('metering'), 'insert into inbox_offsets values ($1, $2, 3)', [topic, partition]);
+      await consumer.handle({ topic, partition, records });
+      expect(await effects()).toEqual([]);
+    });
+
+    it('reads the recreated topic through the bus to its end', async () => {
+      await bus.send(
+        'auth.tenants',
+        [1, 2, 3].map((n) => event('a', n)),
+      );
+      await consume(keepEffects);
+      await vi.waitFor(async () => expect(await effects()).toEqual([1, 2, 3]), { timeout: 10_000 });
+      for (const consumer of consumers.splice(0)) await consumer.close();
+      await bus.close();
+      await queryOnce(spec.adminUrl, 'truncate bus.record, bus.group_partition, bus.topic_partition');
+      bus = createEventBus({ kind: 'embedded', url: spec.urlOf('bus') }, { logger, clientId: 'spec' });
+      await bus.ensureTopics(ALL_TOPICS);
+      await bus.send(
+        'auth.tenants',
+        [4, 5, 6, 7, 8].map((n) => event('a', n)),
+      );
+      await consume(keepEffects);
+      await vi.waitFor(async () => expect(await effects()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]), { timeout: 10_000 });
+    });
   });
 
   it('whose effects are idempotent handles every record that is delivered, also below its offset', async () => {

@@ -81,10 +81,15 @@ export interface EventConsumerOptions {
 }
 
 /**
- * Reads topics as a member of a group. Effect and offset commit in one transaction; records below the kept offset are
- * passed over, so a delivery that is repeated (a crash, a rebalance) changes nothing, unless `areEffectsIdempotent` makes the
- * effects see to that themselves. A record that breaks its contract
- * goes to `<group>.dead`; records of types that no handler names are ignored. Any other error: the batch comes again.
+ * Reads topics as a member of a group. Effect and position commit in one transaction; records that the position covers are
+ * skipped, so a redelivery (a crash, a rebalance) changes nothing. A record that breaks its contract goes to `<group>.dead`;
+ * records of types that no handler names are ignored. Any other error: the batch is redelivered with exponential back-off.
+ *
+ * The position is an offset together with the time of the newest handled record, which identifies the log: a record below the
+ * offset that the bus took later than that time was never handled, so the topic was recreated or restored and its offsets
+ * started from 0. It is handled, and the position follows the new log. After a restored backup the records between are
+ * redelivered too: effects have to be safe to repeat (absolute values with a revision, or event ids as a key). A group whose
+ * effects are (`areEffectsIdempotent`) skips nothing at all.
  */
 export class EventConsumer {
   readonly #options: EventConsumerOptions;
@@ -111,41 +116,50 @@ export class EventConsumer {
     await this.#subscription?.close();
   }
 
-  /** The effect of one batch, exactly once. @throws PoisonRecordError for the first record that breaks its contract */
+  /** Applies the effect of one batch, exactly once. @throws PoisonRecordError for the first record that breaks its contract */
   async handle(batch: RecordBatch): Promise<void> {
     await this.#options.database.sqlTransaction(ACROSS_TENANTS, async (tx) => {
-      const nextOffset = await lockOffset(tx, batch);
-      const fresh = this.#options.areEffectsIdempotent ? batch.records : batch.records.filter((record) => record.offset >= nextOffset);
-      if (fresh.length < batch.records.length) await this.#checkLog(batch, nextOffset);
+      const position = await lockPosition(tx, batch);
+      const fresh = this.#options.areEffectsIdempotent ? batch.records : await this.#unhandled(batch, position);
       const last = fresh.at(-1);
       if (last === undefined) {
         this.#options.logger.debug(
           { topic: batch.topic, partition: batch.partition, records: batch.records.length },
-          'a delivery that was handled before',
+          'redelivered records that were handled before',
         );
         return;
       }
       for (const { handler, records } of this.#runs(fresh)) await handler.apply(records, tx);
-      await tx.query('update inbox_offsets set next_offset = $3 where topic = $1 and partition = $2', [
+      const newestMs = fresh.reduce((max, record) => Math.max(max, record.timestampMs), position.newestMs ?? 0);
+      await tx.query('update inbox_offsets set next_offset = $3, newest_ms = $4 where topic = $1 and partition = $2', [
         batch.topic,
         batch.partition,
         last.offset + 1,
+        newestMs,
       ]);
     });
   }
 
-  /**
-   * Records that were handled before are ordinary. But when the bus was exchanged (another server, an older backup), its
-   * offsets start anew, and passing over them would lose what they carry.
-   */
-  async #checkLog({ topic, partition }: RecordBatch, nextOffset: number): Promise<void> {
-    const lag = await this.#options.bus.lag(this.#options.group, [topic]);
-    const endOffset = lag.find((one) => one.partition === partition)?.endOffset ?? 0;
-    if (nextOffset <= endOffset) return;
-    throw new Error(
-      `the inbox stands at offset ${nextOffset} of ${topic}/${partition}, but the log ends at ${endOffset}: it is not the log that was read before. ` +
-        `If the bus was exchanged on purpose, delete the row from inbox_offsets`,
+  /** The records of a batch that were not handled yet: those at or above the position, and those of a log that started again. */
+  async #unhandled(batch: RecordBatch, position: Position): Promise<readonly BusRecord[]> {
+    const { nextOffset, newestMs } = position;
+    const fresh = batch.records.filter((record) => record.offset >= nextOffset || (newestMs !== null && record.timestampMs > newestMs));
+    const isNewer = fresh.some((record) => record.offset < nextOffset);
+    // The clock cannot tell where it was set back, or where an older version stored no time. An end below the position always can.
+    const endOffset = fresh.length === batch.records.length ? null : await this.#endOffset(batch);
+    const isShorter = endOffset !== null && endOffset < nextOffset;
+    if (!isNewer && !isShorter) return fresh;
+    const { topic, partition } = batch;
+    this.#options.logger.error(
+      { group: this.#options.group, topic, partition, storedOffset: nextOffset, offset: batch.records[0].offset, endOffset },
+      'the topic started again from a lower offset (recreated or restored): reading it from there, nothing is skipped',
     );
+    return isShorter ? batch.records : fresh;
+  }
+
+  async #endOffset({ topic, partition }: RecordBatch): Promise<number> {
+    const lag = await this.#options.bus.lag(this.#options.group, [topic]);
+    return lag.find((one) => one.partition === partition)?.endOffset ?? 0;
   }
 
   /** Neighbours that one handler takes, in order; what no handler names is left out. */
@@ -174,13 +188,22 @@ export class EventConsumer {
   }
 }
 
-/** The partition's offset, locked until the transaction ends: a member that lost the partition waits and then sees what was done. */
-async function lockOffset(tx: pg.PoolClient, batch: RecordBatch): Promise<number> {
-  const { rows } = await tx.query<{ next_offset: string }>(LOCK_OFFSET, [batch.topic, batch.partition]);
-  return Number(rows[0]?.next_offset ?? 0);
+/** How far a partition was handled. */
+interface Position {
+  /** Offset of the first record that was not handled. */
+  readonly nextOffset: number;
+  /** When the bus took the newest handled record, in milliseconds since the epoch; null: nothing was handled, or an older version did not store it. */
+  readonly newestMs: number | null;
+}
+
+/** The partition's position, locked until the transaction ends: a member that lost the partition waits and then sees what was done. */
+async function lockPosition(tx: pg.PoolClient, batch: RecordBatch): Promise<Position> {
+  const { rows } = await tx.query<{ next_offset: string; newest_ms: string | null }>(LOCK_POSITION, [batch.topic, batch.partition]);
+  const row = rows[0];
+  return { nextOffset: Number(row?.next_offset ?? 0), newestMs: row?.newest_ms == null ? null : Number(row.newest_ms) };
 }
 
 /** The update changes nothing but takes the row's lock and returns it, where `do nothing` would return no row. */
-const LOCK_OFFSET = `insert into inbox_offsets (topic, partition, next_offset) values ($1, $2, 0)
-                     on conflict (topic, partition) do update set next_offset = inbox_offsets.next_offset
-                     returning next_offset::text`;
+const LOCK_POSITION = `insert into inbox_offsets (topic, partition, next_offset) values ($1, $2, 0)
+                       on conflict (topic, partition) do update set next_offset = inbox_offsets.next_offset
+                       returning next_offset::text, newest_ms::text`;

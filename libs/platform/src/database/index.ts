@@ -6,4 +6,4 @@ export { EventConsumer, on, onRemoved, type ConsumedEvent, type EventConsumerOpt
 export { migrate, migrationsDirectory, type MigrateOptions } from './migrate.ts';
 export { OutboxRelay, type OutboxRelayOptions } from './outbox-relay.ts';
 export { Outbox, type OutboxRow, type OutboxTransaction, type PublishOptions } from './outbox.ts';
-export { BUS_ROLE, prepareDatabase, prepareDatabaseScript, type PrepareDatabaseOptions } from './prepare-database.ts';
+export { BUS_ROLE, prepareBus, prepareDatabase, prepareDatabaseScript, type PrepareDatabaseOptions } from './prepare-database.ts';

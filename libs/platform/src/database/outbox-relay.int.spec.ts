@@ -1,7 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { ALL_TOPICS, tenantChanged } from '@weir/contracts';
 import { systemClock, systemIds } from '@weir/kernel';
 import { afterAll, describe, expect, it, vi } from 'vitest';
@@ -92,29 +91,29 @@ describe('events that were committed', () => {
     expect(await pending(database)).toBe(0);
   });
 
-  it('keep the order of commits for one key when writers overlap', async () => {
-    const { database } = await fixture();
-    const order: string[] = [];
-    let releaseFirst = (): void => {};
-    const held = new Promise<void>((resolve) => {
-      releaseFirst = resolve;
-    });
-    let firstWrote = (): void => {};
-    const wrote = new Promise<void>((resolve) => {
-      firstWrote = resolve;
-    });
+  it('keep the order of commits for one key: a second writer waits until the transaction of the first ends', async () => {
+    const { url, database } = await fixture();
+    const release = Promise.withResolvers<void>();
+    const wrote = Promise.withResolvers<void>();
     const first = database.sqlTransaction(ACROSS_TENANTS, async (tx) => {
       await outbox.publish(tx, tenantChanged, { id: 'a', slug: 'a', displayName: '1', status: 'active' }, { tenant: 'a' });
-      firstWrote();
-      await held;
-      order.push('first');
+      wrote.resolve();
+      await release.promise;
     });
-    await wrote;
-    const second = announce(database, 'a', 2).then(() => order.push('second'));
+    await wrote.promise;
+    let isSecondCommitted = false;
+    const second = announce(database, 'a', 2).then(() => (isSecondCommitted = true));
+    await vi.waitFor(async () => expect(isSecondCommitted || (await waitingForKey(url)) === 1).toBe(true), { timeout: 10_000 });
+    const didSecondWait = !isSecondCommitted;
+    // Another key does not wait.
     await announce(database, 'other', 1);
-    releaseFirst();
+    release.resolve();
     await Promise.all([first, second]);
-    expect(order).toEqual(['first', 'second']);
+    expect(didSecondWait).toBe(true);
+    const { rows } = await database.sql.query<{ name: string }>(
+      `select value::jsonb->'data'->>'displayName' as name from outbox where key = 'a' order by id`,
+    );
+    expect(rows.map((row) => row.name)).toEqual(['1', '2']);
   });
 
   it('stay in the outbox while the bus is away, are measured, and go out when it is back', async () => {
@@ -130,13 +129,15 @@ describe('events that were committed', () => {
     const relay = new OutboxRelay({ database, bus: flaky, logger, metrics, pollIntervalMs: 20 });
     await announce(database, 'a', 1);
     relay.start();
-    await delay(200);
+    // Measured although no pass succeeds.
+    await vi.waitFor(() => expect(relay.oldestSeconds).toBeGreaterThan(0), { timeout: 15_000 });
+    expect(await metrics.metrics()).toMatch(/weir_outbox_pending_rows\{[^}]*\} 1\n/);
     expect(await pending(database)).toBe(1);
     isAway = false;
     await vi.waitFor(async () => expect(await pending(database)).toBe(0), { timeout: 15_000 });
     await relay.stop();
     expect(numbersOf(await sentTo(bus), 'a')).toEqual([1]);
-    expect(await metrics.metrics()).toMatch(/weir_outbox_pending_rows\{[^}]*\} \d/);
+    expect(await metrics.metrics()).toMatch(/weir_outbox_last_sent_timestamp_seconds\{[^}]*\} [1-9]/);
   });
 
   it('are not sent side by side by two processes of one service', async () => {
@@ -178,6 +179,13 @@ describe('events that were committed', () => {
     }
   });
 });
+
+/** Transactions of this database that wait for the lock of a key. */
+async function waitingForKey(url: string): Promise<number> {
+  const waiting = `select count(*)::int as n from pg_locks l join pg_database d on d.oid = l.database
+                   where l.locktype = 'advisory' and not l.granted and d.datname = current_database()`;
+  return (await queryOnce<{ n: number }>(url, waiting))[0]?.n ?? 0;
+}
 
 /** Events that were committed and have left the outbox. */
 async function relayed(database: Database): Promise<number> {

@@ -45,9 +45,12 @@ export class OutboxRelay {
   readonly #stopping = new AbortController();
   #wakeUp = new AbortController();
   #running: Promise<void> | undefined;
-  #gaugesDueMs = 0;
+  #measuredAtMs = -Infinity;
+  /** As it was last measured. */
+  #oldestSeconds = 0;
   readonly #pending: Gauge | undefined;
   readonly #oldest: Gauge | undefined;
+  readonly #lastSent: Gauge | undefined;
 
   constructor(options: OutboxRelayOptions) {
     this.#options = options;
@@ -63,10 +66,20 @@ export class OutboxRelay {
       help: 'Age of the oldest event that is not yet on the bus; 0 when there is none',
       registers,
     });
+    this.#lastSent = new Gauge({
+      name: 'weir_outbox_last_sent_timestamp_seconds',
+      help: 'When events were last sent to the bus, in seconds since the epoch; 0 before the first',
+      registers,
+    });
   }
 
   start(): void {
     this.#running ??= this.#run();
+  }
+
+  /** Age in seconds of the oldest event that is not on the bus; 0 when there is none. Measured every few seconds. */
+  get oldestSeconds(): number {
+    return this.#oldestSeconds === 0 ? 0 : this.#oldestSeconds + (performance.now() - this.#measuredAtMs) / 1000;
   }
 
   /** Looks for events now rather than at the next poll. */
@@ -88,12 +101,14 @@ export class OutboxRelay {
       this.#wakeUp = new AbortController();
       let waitMs = this.#options.pollIntervalMs ?? POLL_INTERVAL_MS;
       try {
-        const sent = await this.#pass();
-        await this.#updateGauges();
+        const sent = await this.#pass().finally(() => this.#measure());
         backOff.reset();
         if (isFailing) this.#options.logger.info('events reach the bus again');
         isFailing = false;
-        if (sent > 0) continue;
+        if (sent > 0) {
+          this.#lastSent?.set(Date.now() / 1000);
+          continue;
+        }
       } catch (error) {
         // Back-off is not cut short by wake-ups: while the bus is away each commit would try again.
         waitMs = backOff.nextMs();
@@ -153,13 +168,15 @@ export class OutboxRelay {
     };
   }
 
-  async #updateGauges(): Promise<void> {
+  /** Also after a pass that failed: that is when someone looks. */
+  async #measure(): Promise<void> {
     const nowMs = performance.now();
-    if (this.#pending === undefined || this.#oldest === undefined || nowMs < this.#gaugesDueMs) return;
-    this.#gaugesDueMs = nowMs + GAUGE_INTERVAL_MS;
+    if (nowMs < this.#measuredAtMs + GAUGE_INTERVAL_MS) return;
     const { rows } = await this.#options.database.sql.query<{ pending: number; oldest: number }>(MEASURE, [COUNTED_ROWS]);
-    this.#pending.set(rows[0]?.pending ?? 0);
-    this.#oldest.set(rows[0]?.oldest ?? 0);
+    this.#measuredAtMs = nowMs;
+    this.#oldestSeconds = rows[0]?.oldest ?? 0;
+    this.#pending?.set(rows[0]?.pending ?? 0);
+    this.#oldest?.set(this.#oldestSeconds);
   }
 }
 

@@ -21,4 +21,12 @@ export const PLATFORM_MIGRATIONS: readonly { readonly name: string; readonly sql
       );
     `,
   },
+  {
+    name: 'platform_0002_inbox_time',
+    sql: `
+      -- When the bus took the newest record that was handled, in milliseconds since the epoch. A record below next_offset that is
+      -- newer was never handled: the topic was recreated or restored, and its offsets started from 0. Null: not known yet.
+      alter table inbox_offsets add column newest_ms bigint;
+    `,
+  },
 ];

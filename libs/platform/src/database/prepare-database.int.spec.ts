@@ -40,8 +40,8 @@ describe('a prepared database', () => {
     const name = `${database.name}_plain`;
     await queryOnce(database.adminUrl, `create role ${name} login createrole password 'plain'`);
     await queryOnce(database.adminUrl, `create database ${name} owner ${name}`);
-    // The role of the bus exists on this server; elsewhere the administrator would have made it and so could change it.
-    await queryOnce(database.adminUrl, `grant bus to ${name} with admin option`);
+    // The roles of the bus exist on this server; elsewhere the administrator would have created them and so could grant them.
+    await queryOnce(database.adminUrl, `grant bus, bus_client to ${name} with admin option`);
     const url = new URL(database.adminUrl);
     Object.assign(url, { username: name, password: 'plain', pathname: `/${name}` });
     await prepareDatabase(url.href, { services: [`${name}_svc`], passwords: { [`${name}_svc`]: 'svc' }, busPassword: 'test-bus' });
@@ -63,7 +63,9 @@ describe('a prepared database', () => {
     await queryOnce(database.adminUrl, `create database ${name}`);
     const url = new URL(database.adminUrl);
     url.pathname = `/${name}`;
-    const script = prepareDatabaseScript([`${name}_svc`], name).replace(/create role "bus";\n.*\n/, '');
+    const script = prepareDatabaseScript([`${name}_svc`], [`${name}_client`], name)
+      .replace('create role bus_client;\n', '')
+      .replace(/create role "bus";\n.*\n/, '');
     await queryOnce(url.href, script);
     const rows = await queryOnce(url.href, `select nspname from pg_namespace where nspname = '${name}_svc'`);
     expect(rows).toHaveLength(1);

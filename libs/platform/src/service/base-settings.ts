@@ -1,3 +1,4 @@
+import { TOPIC_SIZES } from '@weir/contracts';
 import { z } from 'zod';
 import { defineSettings, settingSchemas, type SettingsOf } from '../config/index.ts';
 
@@ -30,6 +31,27 @@ export const baseSettings = defineSettings({
   kafkaTls: { env: 'WEIR_KAFKA_TLS', schema: settingSchemas.boolean(false), description: 'connect to Kafka over TLS' },
   kafkaUsername: { env: 'WEIR_KAFKA_USERNAME', schema: settingSchemas.optionalText(), description: 'SASL user for Kafka (SCRAM-SHA-512)' },
   kafkaPassword: { env: 'WEIR_KAFKA_PASSWORD', schema: settingSchemas.optionalText(), description: 'SASL password for Kafka' },
+  kafkaReplicationFactor: {
+    env: 'WEIR_KAFKA_REPLICATION_FACTOR',
+    schema: settingSchemas.integer(-1, 32_767, -1).refine((factor) => factor !== 0, 'must be -1, or 1 and more'),
+    description: "copies of each partition of the Kafka topics that are created; -1 takes the cluster's default.replication.factor",
+  },
+  kafkaMinInSyncReplicas: {
+    env: 'WEIR_KAFKA_MIN_INSYNC_REPLICAS',
+    schema: settingSchemas.integer(0, 32_767, 0),
+    description:
+      "min.insync.replicas of the Kafka topics that are created; 0 takes 2 where they get three copies or more, else the cluster's default",
+  },
+  busSize: {
+    env: 'WEIR_BUS_SIZE',
+    schema: z.enum(TOPIC_SIZES, 'must be small, medium or large').default('small'),
+    description: 'size class: how many partitions the topics of usage get when they are created (docs/events.md)',
+  },
+  busRetentionDays: {
+    env: 'WEIR_BUS_RETENTION_DAYS',
+    schema: settingSchemas.integer(1, 3_650, 30),
+    description: 'days for which facts other than dead letters stay on the bus',
+  },
   databaseUrl: {
     env: 'WEIR_DATABASE_URL',
     schema: settingSchemas.optionalText(),
@@ -49,6 +71,12 @@ export const baseSettings = defineSettings({
     env: 'WEIR_INTERNAL_KEYS_FILE',
     schema: settingSchemas.requiredText(),
     description: "file with the JSON Web Key Set of all services' public keys",
+  },
+  degradedAfterMs: {
+    env: 'WEIR_DEGRADED_AFTER_MS',
+    schema: settingSchemas.integer(100, 86_400_000, 30_000),
+    description:
+      'milliseconds that a record, an event of the outbox or usage in the spool may wait before /health/ready?verbose says degraded',
   },
   otlpEndpoint: {
     env: 'OTEL_EXPORTER_OTLP_ENDPOINT',

@@ -14,6 +14,7 @@ export function busConfigOf(settings: BaseSettings): EventBusConfig {
     kind: 'kafka',
     brokers: settings.kafkaBrokers,
     ssl: settings.kafkaTls,
+    topics: { replicationFactor: settings.kafkaReplicationFactor, minInSyncReplicas: settings.kafkaMinInSyncReplicas },
     ...(username === undefined || password === undefined ? {} : { sasl: { mechanism: 'scram-sha-512' as const, username, password } }),
   };
 }

@@ -5,12 +5,20 @@ import { requestIdOf, sendError, setRequestContext } from '../http/index.ts';
 import { addedUp, httpRequestHistogram, inRequest, inSpan, isTracingEnabled, type Logger, type Registry } from '../telemetry/index.ts';
 import type { Readiness } from './readiness.ts';
 
-/** `/health/live`: the process answers. `/health/ready`: it can take traffic; 503 with the failed checks otherwise. */
-export function mountHealth(fastify: FastifyInstance, readiness: Readiness): void {
+/**
+ * `/health/live`: the process responds. `/health/ready`: it can take traffic; 503 with the failed checks otherwise. With `?verbose`,
+ * where it is not public, each check with its state and detail: `degraded` is ready, with something late or stuck behind it.
+ */
+export function mountHealth(fastify: FastifyInstance, readiness: Readiness, options: { readonly isPublic?: boolean } = {}): void {
   fastify.get('/health/live', async () => ({ status: 'live' }));
-  fastify.get('/health/ready', async (_, reply) => {
-    const report = await readiness.report();
-    return reply.status(report.isReady ? 200 : 503).send({ status: report.isReady ? 'ready' : 'not ready', checks: report.checks });
+  fastify.get<{ Querystring: { readonly verbose?: string } }>('/health/ready', async (request, reply) => {
+    const { isReady, isDegraded, checks } = await readiness.report();
+    const isVerbose = request.query.verbose !== undefined && options.isPublic !== true;
+    const passed = Object.fromEntries(Object.entries(checks).map(([name, { state }]) => [name, state !== 'failed']));
+    return reply.status(isReady ? 200 : 503).send({
+      status: !isReady ? 'not ready' : isVerbose && isDegraded ? 'degraded' : 'ready',
+      checks: isVerbose ? checks : passed,
+    });
   });
 }
 
@@ -62,7 +70,7 @@ export function guardInternalPort(fastify: FastifyInstance, verifier: InternalTo
   fastify.addHook('onRequest', (request, reply, done) => {
     const requestId = requestIdOf(request.headers[REQUEST_ID_HEADER]);
     void reply.header(REQUEST_ID_HEADER, requestId);
-    if (OPEN_PATHS.has(request.url)) {
+    if (OPEN_PATHS.has(request.url.split('?', 1)[0] ?? '')) {
       done();
       return;
     }

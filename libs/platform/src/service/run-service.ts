@@ -78,7 +78,7 @@ export async function startService<D extends SettingDefinitions>(
     const { moreMetrics } = definition;
     mountMetrics(fastify, parts.metrics, moreMetrics === undefined ? undefined : () => moreMetrics(app));
   }
-  mountHealth(fastify, readiness);
+  mountHealth(fastify, readiness, { isPublic: definition.surface === 'public' });
   await app.listen(parts.settings.port, parts.settings.host);
   const address = fastify.server.address();
   const port = typeof address === 'object' && address !== null ? address.port : parts.settings.port;

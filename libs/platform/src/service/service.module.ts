@@ -1,10 +1,11 @@
 import { Global, Inject, Module, type DynamicModule, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { InternalTokenSigner, InternalTokenVerifier, type InternalKeySet, type InternalSigningKey } from '@weir/access';
-import { ALL_TOPICS } from '@weir/contracts';
+import { topicsOf, type TopicDefinition } from '@weir/contracts';
 import { systemClock, systemIds, type Clock, type Ids } from '@weir/kernel';
 import type { EventBus } from '../bus/event-bus.ts';
 import type { Logger, Registry } from '../telemetry/index.ts';
 import type { BaseSettings } from './base-settings.ts';
+import { ConsumerMonitor } from './consumer-monitor.ts';
 import { Readiness } from './readiness.ts';
 import {
   CLOCK,
@@ -33,24 +34,36 @@ export interface ServiceParts {
   readonly ids?: Ids;
 }
 
-/** Makes the topics before anything reads or writes, and closes the bus after everything else has stopped. */
+/** Creates the service's topics before anything reads or writes, and closes the bus after everything else has stopped. */
 class BusLifecycle implements OnModuleInit, OnApplicationShutdown {
   readonly #bus: EventBus;
   readonly #readiness: Readiness;
+  readonly #topics: readonly TopicDefinition[];
+  readonly #consumers: ConsumerMonitor;
 
-  constructor(@Inject(EVENT_BUS) bus: EventBus, @Inject(Readiness) readiness: Readiness) {
+  constructor(
+    @Inject(EVENT_BUS) bus: EventBus,
+    @Inject(Readiness) readiness: Readiness,
+    @Inject(SERVICE) service: ServiceIdentity,
+    @Inject(SETTINGS) settings: BaseSettings,
+    @Inject(ConsumerMonitor) consumers: ConsumerMonitor,
+  ) {
     this.#bus = bus;
     this.#readiness = readiness;
+    this.#consumers = consumers;
+    this.#topics = topicsOf(service.name, { size: settings.busSize, retentionDays: settings.busRetentionDays });
   }
 
   async onModuleInit(): Promise<void> {
-    await this.#bus.ensureTopics(ALL_TOPICS);
+    await this.#bus.ensureTopics(this.#topics);
     // Only the first contact: a service that has state to serve stays ready while the bus is away.
     let hasBeenHealthy = false;
     this.#readiness.add('bus', async () => (hasBeenHealthy ||= await this.#bus.isHealthy()));
+    this.#readiness.add('consumers', () => this.#consumers.check());
   }
 
   async onApplicationShutdown(): Promise<void> {
+    this.#consumers.stop();
     await this.#bus.close();
   }
 }
@@ -60,12 +73,14 @@ class BusLifecycle implements OnModuleInit, OnApplicationShutdown {
 @Module({})
 export class ServiceModule {
   static register(parts: ServiceParts): DynamicModule {
+    const { bus, metrics, logger, settings } = parts;
+    const consumers = new ConsumerMonitor({ bus, metrics, logger, degradedAfterMs: settings.degradedAfterMs });
     const values = [
       { provide: SERVICE, useValue: parts.service },
       { provide: SETTINGS, useValue: parts.settings },
       { provide: LOGGER, useValue: parts.logger },
       { provide: METRICS, useValue: parts.metrics },
-      { provide: EVENT_BUS, useValue: parts.bus },
+      { provide: EVENT_BUS, useValue: consumers.bus },
       { provide: CLOCK, useValue: parts.clock ?? systemClock },
       { provide: IDS, useValue: parts.ids ?? systemIds },
       { provide: KEY_SET, useValue: parts.keySet },
@@ -73,6 +88,10 @@ export class ServiceModule {
       { provide: TOKEN_VERIFIER, useValue: new InternalTokenVerifier(parts.service.name, parts.keySet) },
     ];
     const exported = values.map((value) => value.provide);
-    return { module: ServiceModule, providers: [...values, Readiness, BusLifecycle], exports: [...exported, Readiness] };
+    return {
+      module: ServiceModule,
+      providers: [...values, { provide: ConsumerMonitor, useValue: consumers }, Readiness, BusLifecycle],
+      exports: [...exported, Readiness],
+    };
   }
 }

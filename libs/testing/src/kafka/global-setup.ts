@@ -28,7 +28,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   });
   control.listen(0, '127.0.0.1');
   await once(control, 'listening');
-  project.provide('kafkaBrokers', kafka.broker);
+  project.provide('kafkaBrokers', kafka.brokers.join(','));
   project.provide('kafkaControlUrl', `http://127.0.0.1:${(control.address() as AddressInfo).port}`);
   return async () => {
     control.closeAllConnections();

@@ -21,44 +21,62 @@ const LOG_TAIL_CHARACTERS = 4_000;
 const JAVA_OPTIONS = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
 
 export interface KafkaServer {
-  /** `host:port`, the same after a restart. */
-  readonly broker: string;
-  start(): Promise<void>;
-  /** As an operator would: clients lose their connections, what was written stays. */
-  stop(): Promise<void>;
+  /** `host:port` of each broker, the same after a restart. */
+  readonly brokers: readonly string[];
+  /** Starts one broker again, or all. */
+  start(broker?: number): Promise<void>;
+  /** As an operator would: clients lose their connections, and the data stays. @param broker  index in `brokers`; all without it */
+  stop(broker?: number): Promise<void>;
   /** Stops it and removes its data. */
   dispose(): Promise<void>;
 }
 
-/** A real Apache Kafka with one broker on free ports of 127.0.0.1, formatted and started. It ends with this process. */
-export async function startKafka(folder: string): Promise<KafkaServer> {
-  const jars = path.join(await kafkaJars(), '*');
-  const [brokerPort, controllerPort] = await freePorts();
-  const settings = path.join(folder, 'server.properties');
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(settings, settingsOf({ brokerPort, controllerPort, dataDirectory: path.join(folder, 'data') }));
-  await promisify(execFile)('java', ['-cp', jars, 'kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', settings]);
+interface Node {
+  readonly address: string;
+  readonly command: readonly string[];
+  process: ChildProcess | null;
+}
 
-  const broker = `127.0.0.1:${brokerPort}`;
-  const command = [
-    ...JAVA_OPTIONS,
-    `-Dlog4j2.configurationFile=${path.join(kafkaSettingsFolder, 'log4j2.xml')}`,
-    '-cp',
-    jars,
-    'kafka.Kafka',
-    settings,
-  ];
-  let server: ChildProcess | null = null;
-  const stop = async (): Promise<void> => {
-    if (server !== null) await ended(server);
-    server = null;
+/** A real Apache Kafka with one broker or three on free ports of 127.0.0.1, formatted and started. It ends with this process. */
+export async function startKafka(folder: string, options: { readonly brokers?: 1 | 3 } = {}): Promise<KafkaServer> {
+  const jars = path.join(await kafkaJars(), '*');
+  const count = options.brokers ?? 1;
+  const ports = await freePorts(2 * count);
+  const voters = Array.from({ length: count }, (_, n) => `${n + 1}@127.0.0.1:${ports[count + n]}`).join(',');
+  const nodes: Node[] = await Promise.all(
+    Array.from({ length: count }, async (_, n) => {
+      const brokerPort = ports[n] ?? 0;
+      const own = path.join(folder, String(n + 1));
+      const settings = path.join(own, 'server.properties');
+      mkdirSync(own, { recursive: true });
+      const values = { nodeId: n + 1, brokerPort, controllerPort: ports[count + n] ?? 0, voters, dataDirectory: path.join(own, 'data') };
+      writeFileSync(settings, settingsOf({ ...values, copies: count, inSync: count === 1 ? 1 : 2 }));
+      await promisify(execFile)('java', ['-cp', jars, 'kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', settings]);
+      const log4j = `-Dlog4j2.configurationFile=${path.join(kafkaSettingsFolder, 'log4j2.xml')}`;
+      return { address: `127.0.0.1:${brokerPort}`, command: [...JAVA_OPTIONS, log4j, '-cp', jars, 'kafka.Kafka', settings], process: null };
+    }),
+  );
+  const chosen = (broker: number | undefined): Node[] => nodes.filter((_, n) => broker === undefined || n === broker);
+  const stop = async (broker?: number): Promise<void> => {
+    await Promise.all(chosen(broker).map((node) => (node.process === null ? undefined : ended(node.process))));
+    for (const node of chosen(broker)) node.process = null;
   };
-  const start = async (): Promise<void> => {
-    server = await launch(command, broker);
+  const start = async (broker?: number): Promise<void> => {
+    const running = nodes.filter((node) => node.process !== null || chosen(broker).includes(node)).length;
+    await Promise.all(
+      chosen(broker).map(async (node) => {
+        node.process = await launch(node.command, node.address, running);
+      }),
+    );
   };
-  await start();
+  try {
+    await start();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   return {
-    broker,
+    brokers: nodes.map((node) => node.address),
     start,
     stop,
     dispose: async () => {
@@ -68,7 +86,7 @@ export async function startKafka(folder: string): Promise<KafkaServer> {
   };
 }
 
-async function launch(command: readonly string[], broker: string): Promise<ChildProcess> {
+async function launch(command: readonly string[], broker: string, expectedBrokers: number): Promise<ChildProcess> {
   // Held by a process that ends Kafka when our end of its input closes, however we ended.
   const server = spawn(process.execPath, [path.join(import.meta.dirname, 'java-holder.mjs'), ...command], {
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -80,7 +98,7 @@ async function launch(command: readonly string[], broker: string): Promise<Child
   server.stdout.on('data', listen);
   server.stderr.on('data', listen);
   try {
-    await ready(broker, () => server.exitCode !== null);
+    await ready(broker, expectedBrokers, () => server.exitCode !== null);
   } catch (error) {
     await ended(server);
     throw new Error(`Kafka did not start. Its last words:\n${log}`, { cause: error });
@@ -88,8 +106,8 @@ async function launch(command: readonly string[], broker: string): Promise<Child
   return server;
 }
 
-/** Waits until the broker knows itself and a controller. */
-async function ready(broker: string, hasExited: () => boolean): Promise<void> {
+/** Waits until the broker knows all that run and a controller. */
+async function ready(broker: string, expectedBrokers: number, hasExited: () => boolean): Promise<void> {
   const kafka = new Kafka({ brokers: [broker], clientId: 'start', logLevel: logLevel.NOTHING, retry: { retries: 0 } });
   const deadlineMs = performance.now() + READY_TIMEOUT_MS;
   for (;;) {
@@ -97,7 +115,8 @@ async function ready(broker: string, hasExited: () => boolean): Promise<void> {
     try {
       await admin.connect();
       const cluster = await admin.describeCluster();
-      if (cluster.brokers.length === 1 && cluster.controller !== null) return;
+      if (cluster.brokers.length >= expectedBrokers && cluster.controller !== null) return;
+      if (performance.now() > deadlineMs) throw new Error(`it sees ${cluster.brokers.length} of ${expectedBrokers} brokers`);
     } catch (error) {
       if (hasExited() || performance.now() > deadlineMs) throw error;
     } finally {
@@ -124,9 +143,9 @@ function settingsOf(values: Readonly<Record<string, string | number>>): string {
     .replaceAll(/\$\{(\w+)\}/g, (_all, name: string) => String(values[name]));
 }
 
-async function freePorts(): Promise<[number, number]> {
-  const servers = [createServer(), createServer()] as const;
-  const [first, second] = await Promise.all(
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
     servers.map(async (server) => {
       server.listen(0, '127.0.0.1');
       await once(server, 'listening');
@@ -134,5 +153,5 @@ async function freePorts(): Promise<[number, number]> {
     }),
   );
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return [first ?? 0, second ?? 0];
+  return ports;
 }

@@ -7,6 +7,7 @@ import { EmbeddedEventBus } from './embedded-event-bus.ts';
 import { GroupMembership } from './group-membership.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { Log } from './log.ts';
+import { LOG_MIGRATIONS } from './schema.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -65,7 +66,7 @@ describe('the log in PostgreSQL', () => {
     const others = Array.from({ length: 6 }, () => new EmbeddedEventBus({ kind: 'embedded', url }, { logger, clientId: 'racer' }));
     await Promise.all(others.map((other) => other.ensureTopics([topic])));
     await Promise.all(others.map((other) => other.close()));
-    expect((await sql.query('select name from bus.migration')).rows).toHaveLength(1);
+    expect((await sql.query('select name from bus.migration')).rows).toHaveLength(LOG_MIGRATIONS.length);
     expect((await sql.query('select 1 from bus.topic_partition')).rows).toHaveLength(4);
   });
 
@@ -84,10 +85,21 @@ describe('the log in PostgreSQL', () => {
     expect(await valuesIn(topic.name)).toEqual(['0']);
   });
 
-  it('refuses a topic whose number of partitions changed, because its keys would lose their order', async () => {
+  it('keeps the partitions of a topic whose configured number changed, because its keys would lose their order, and warns', async () => {
+    const lines: string[] = [];
+    const warning = pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) });
     const topic = aTopic({ partitions: 2 });
     await bus.ensureTopics([topic]);
-    await expect(bus.ensureTopics([{ ...topic, partitions: 3 }])).rejects.toMatchObject({ code: 'internal.error' });
+    const other = new EmbeddedEventBus({ kind: 'embedded', url }, { logger: warning, clientId: 'other' });
+    await other.ensureTopics([{ ...topic, partitions: 3 }]);
+    await other.send(
+      topic.name,
+      inOrder(9).map((n) => ({ key: `key ${n}`, value: n })),
+    );
+    await other.close();
+    expect((await sql.query('select 1 from bus.topic_partition')).rows).toHaveLength(2);
+    expect(lines.join()).toContain('2 partitions, configured 3');
+    expect(lines.join()).toContain(topic.name);
   });
 
   it('a send that was given up while it waited never appears behind a later one', async () => {

@@ -6,7 +6,7 @@ import { BackOff, pause, RECONNECT_BACK_OFF } from '../back-off.ts';
 import type { BusRecord, NewRecord, PartitionLag } from '../event-bus.ts';
 import { partitionOf } from '../partitioner.ts';
 import { within } from '../within.ts';
-import { migrateLog } from './migrate.ts';
+import { prepareLog } from './migrate.ts';
 
 /** Connections a process keeps for sending, reading and committing. Every query is short; six services share one PostgreSQL. */
 const POOL_CONNECTIONS = 4;
@@ -35,18 +35,14 @@ export interface PartitionEnd extends PartitionPlace {
   readonly endOffset: number;
 }
 
-interface KnownTopic {
-  readonly isCompacted: boolean;
-  readonly partitionIds: readonly number[];
-}
-
 /** The log's statements, on a small pool that outlives restarts of PostgreSQL. */
 export class Log {
   readonly connectionOptions: pg.ClientConfig;
   private readonly pool: pg.Pool;
   private readonly logger: Logger;
   private readonly closing = new AbortController();
-  private readonly topics = new Map<string, KnownTopic>();
+  /** Ids of a topic's partitions, by topic, in the order of the partitions. */
+  private readonly topics = new Map<string, readonly number[]>();
   private prepared: Promise<void> | null = null;
 
   constructor(options: { readonly url: string; readonly clientId: string; readonly logger: Logger }) {
@@ -117,21 +113,17 @@ export class Log {
   async createTopics(definitions: readonly TopicDefinition[]): Promise<void> {
     await this.transaction(async (client) => {
       for (const definition of [...definitions].sort((a, b) => a.name.localeCompare(b.name))) {
-        const { rows } = await client.query<{ partitions: number }>(
-          `insert into bus.topic (name, is_compacted, partitions, retention_ms) values ($1, $2, $3, $4)
-           on conflict (name) do update set retention_ms = excluded.retention_ms returning partitions`,
-          [definition.name, definition.kind === 'projection', definition.partitions, definition.retentionMs ?? null],
-        );
-        const partitions = rows[0]?.partitions;
-        if (partitions !== definition.partitions) {
-          throw new AppError('internal.error', {
-            message: `The topic ${definition.name} has ${partitions} partitions and its definition ${definition.partitions}; the number is fixed for the life of a topic.`,
-          });
-        }
-        await client.query(
-          `insert into bus.topic_partition (topic, partition) select $1, number from generate_series(0, $2 - 1) as number on conflict do nothing`,
-          [definition.name, definition.partitions],
-        );
+        const { rows } = await client.query<{ partitions: number | null }>('select bus.ensure_topic($1, $2, $3, $4) as partitions', [
+          definition.name,
+          definition.kind === 'projection',
+          definition.partitions,
+          definition.retentionMs ?? null,
+        ]);
+        const partitions = rows[0]?.partitions ?? null;
+        // Null: another service writes the topic and has not created it yet. Readers wait for it.
+        if (partitions === null || partitions === definition.partitions) continue;
+        const differences = [`${partitions} partitions, configured ${definition.partitions}: the number is fixed for the life of a topic`];
+        this.logger.warn({ topic: definition.name, differences }, 'a topic differs from its settings');
       }
     });
   }
@@ -140,9 +132,10 @@ export class Log {
    * Appends the records in one commit.
    *
    * @param withinMs  after this long the log will not write them any more
+   * @throws internal.error  the topic does not exist, or the role may not write to it
    */
   async append(topic: string, records: readonly NewRecord[], withinMs: number): Promise<void> {
-    const { isCompacted, partitionIds } = await this.topic(topic);
+    const partitionIds = await this.partitionIds(topic);
     // One JSON text: to write arrays of text, the driver scans every value three times in JavaScript.
     const rows = records.map(({ key, value, headers = {} }) => ({
       p: partitionIds[partitionOf(key, partitionIds.length)],
@@ -151,12 +144,10 @@ export class Log {
       h: headers,
     }));
     try {
-      await this.query('bus.append', 'select bus.append($1, $2, $3)', [
-        JSON.stringify(rows),
-        isCompacted,
-        Math.max(1, Math.round(withinMs)),
-      ]);
+      await this.query('bus.append', 'select bus.append($1, $2, $3)', [topic, JSON.stringify(rows), Math.max(1, Math.round(withinMs))]);
     } catch (error) {
+      if (isRefused(error))
+        throw new AppError('internal.error', { message: `This service may not write to the topic ${topic}.`, cause: error });
       // PostgreSQL may have come back with other data, in which the partitions have other numbers.
       this.topics.delete(topic);
       throw error;
@@ -171,14 +162,13 @@ export class Log {
       value: string | null;
       headers: Record<string, string>;
       timestamp_ms: number;
-    }>(
-      'bus.read',
-      `select "offset", key, value, headers, (extract(epoch from written_at) * 1000)::double precision as timestamp_ms
-       from (select *, sum(coalesce(octet_length(value), 0)) over (order by "offset") - coalesce(octet_length(value), 0) as bytes_before
-             from (select * from bus.record where partition_id = $1 and "offset" >= $2 and "offset" < $3 order by "offset" limit $4) as page) as measured
-       where bytes_before < $5 order by "offset"`,
-      [place.id, fromOffset, endOffset, maxRecords, PAGE_MAX_BYTES],
-    );
+    }>('bus.read', 'select "offset", key, value, headers, timestamp_ms from bus.read($1, $2, $3, $4, $5)', [
+      place.id,
+      fromOffset,
+      endOffset,
+      maxRecords,
+      PAGE_MAX_BYTES,
+    ]);
     return rows.map((row) => ({
       topic: place.topic,
       partition: place.partition,
@@ -229,23 +219,19 @@ export class Log {
     await this.pool.end();
   }
 
-  private async topic(name: string): Promise<KnownTopic> {
-    const known = this.topics.get(name);
+  private async partitionIds(topic: string): Promise<readonly number[]> {
+    const known = this.topics.get(topic);
     if (known !== undefined) return known;
-    const rows = await this.query<{ is_compacted: boolean; partition_ids: number[] }>(
-      'bus.topic',
-      `select t.is_compacted, array_agg(p.id order by p.partition) as partition_ids
-       from bus.topic t join bus.topic_partition p on p.topic = t.name where t.name = $1 group by t.name`,
-      [name],
-    );
-    const row = rows[0];
-    if (row === undefined) throw new AppError('internal.error', { message: `The topic ${name} does not exist; ensureTopics creates it.` });
-    const topic = { isCompacted: row.is_compacted, partitionIds: row.partition_ids };
-    this.topics.set(name, topic);
-    return topic;
+    const rows = await this.query<{ id: number }>('bus.topic', 'select id from bus.topic_partition where topic = $1 order by partition', [
+      topic,
+    ]);
+    if (rows.length === 0) throw new AppError('internal.error', { message: `The topic ${topic} does not exist; ensureTopics creates it.` });
+    const ids = rows.map((row) => row.id);
+    this.topics.set(topic, ids);
+    return ids;
   }
 
-  /** Applies the log's migrations once in the life of the process; after a failure the next caller tries again. */
+  /** Prepares the log once in the life of the process; after a failure the next caller tries again. */
   private ready(): Promise<void> {
     this.prepared ??= this.prepare().catch((error: unknown) => {
       this.prepared = null;
@@ -258,7 +244,7 @@ export class Log {
     const client = await this.pool.connect();
     let failure: Error | undefined;
     try {
-      await migrateLog(client);
+      await prepareLog(client);
     } catch (error) {
       failure = error instanceof Error ? error : new Error(String(error));
       throw error;
@@ -266,4 +252,9 @@ export class Log {
       client.release(failure);
     }
   }
+}
+
+/** SQLSTATE of `insufficient_privilege`. */
+function isRefused(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === '42501';
 }
