@@ -4,7 +4,8 @@ import { FairSemaphore } from './fair-semaphore.ts';
 
 const semaphore = (options: Partial<ConstructorParameters<typeof FairSemaphore>[0]> = {}): FairSemaphore =>
   new FairSemaphore({ permits: 4, permitsPerKey: 2, waitingPerKey: 100, refusal: 'too many', ...options });
-const patiently = { timeoutMs: 60_000, signal: new AbortController().signal };
+const { signal: connected } = new AbortController();
+const patiently = { timeoutMs: 60_000, signal: () => connected };
 
 /** Notes the order in which permits are granted; each is released on demand. */
 function order(subject: FairSemaphore) {
@@ -56,7 +57,7 @@ describe('permits that are shared fairly', () => {
     const release = await subject.acquire('a', patiently);
     await expect(subject.acquire('b', { ...patiently, timeoutMs: 1 })).rejects.toMatchObject({ code: 'limit.in_flight' });
     const client = new AbortController();
-    const waiting = subject.acquire('c', { ...patiently, signal: client.signal });
+    const waiting = subject.acquire('c', { ...patiently, signal: () => client.signal });
     client.abort();
     await expect(waiting).rejects.toMatchObject({ code: 'request.cancelled' });
     release();

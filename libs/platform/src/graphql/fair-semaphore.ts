@@ -14,8 +14,8 @@ export interface FairSemaphoreOptions {
 /** How long a request waits for its permit. */
 export interface Wait {
   readonly timeoutMs: number;
-  /** Aborted when the client disconnects. */
-  readonly signal: AbortSignal;
+  /** Aborted when the client disconnects. Asked for only by who waits: making one costs as much as recognising a key. */
+  signal(): AbortSignal;
 }
 
 /** Wait that is advised to a refused caller: about the time of a quick answer. */
@@ -73,8 +73,10 @@ export class FairSemaphore {
     this.#keys.set(key, state);
   }
 
-  async #queue(key: string, state: KeyState, { timeoutMs, signal }: Wait): Promise<void> {
+  async #queue(key: string, state: KeyState, wait: Wait): Promise<void> {
     if (state.waiting.length >= this.#options.waitingPerKey) throw this.#refused();
+    const { timeoutMs } = wait;
+    const signal = wait.signal();
     if (signal.aborted) throw new AppError('request.cancelled');
     await new Promise<void>((resolve, reject) => {
       const settle = (): void => {

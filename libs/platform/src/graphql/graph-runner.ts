@@ -1,5 +1,6 @@
 import { AppError, toAppError } from '@weir/kernel';
 import { GraphQLError, type ExecutionArgs, type ExecutionResult, type GraphQLSchema } from 'graphql';
+import { reportError } from '../http/index.ts';
 import type { Logger } from '../telemetry/index.ts';
 import { Documents, type PreparedOperation } from './documents.ts';
 import type { GraphCaller, GraphContext } from './graph-context.ts';
@@ -98,6 +99,7 @@ export class GraphRunner {
   }
 
   #refused(error: AppError, { contextValue }: ReadyOperation): ExecutionResult {
+    reportError(error, contextValue.requestId, this.#logger);
     return { errors: [graphErrorOf(error, contextValue.requestId)] };
   }
 

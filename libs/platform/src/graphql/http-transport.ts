@@ -8,7 +8,7 @@ import {
   type Request as HttpRequest,
   type Response as HttpResponse,
 } from 'graphql-http';
-import { assertJsonDepth, errorHeaders, fromFrameworkError, requestContext } from '../http/index.ts';
+import { assertJsonDepth, errorHeaders, fromFrameworkError, reportError, requestContext } from '../http/index.ts';
 import type { Logger } from '../telemetry/index.ts';
 import type { GraphCaller, GraphContext, GraphContextFactory, GraphOrigin } from './graph-context.ts';
 import { describeError, graphErrorOf } from './graph-errors.ts';
@@ -70,10 +70,14 @@ export function mountHttp<C extends GraphCaller>(fastify: FastifyInstance, runne
   void fastify.register((scope, _, done) => {
     scope.removeAllContentTypeParsers();
     const parseJson = scope.getDefaultJsonParser('error', 'ignore');
-    scope.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit: options.maxBodyBytes }, (request, body, parsed) => {
-      assertJsonDepth(body);
-      parseJson(request, body.toString('utf8'), parsed);
-    });
+    scope.addContentTypeParser<Buffer>(
+      'application/json',
+      { parseAs: 'buffer', bodyLimit: options.maxBodyBytes },
+      (request, body, parsed) => {
+        assertJsonDepth(body);
+        parseJson(request, body.toString('utf8'), parsed);
+      },
+    );
     // Nothing else is read: the transport answers 415 before it looks at the body.
     scope.addContentTypeParser('*', { bodyLimit: options.maxBodyBytes }, (_request, payload, parsed) => {
       payload.resume();
@@ -203,7 +207,7 @@ function acceptsResponseType(accept: string | undefined): boolean {
 }
 
 function refuse(request: FastifyRequest, reply: FastifyReply, error: AppError, requestId: string, logger: Logger): void {
-  if (error.kind === 'internal') logger.error({ err: error.cause ?? error, requestId }, 'a GraphQL request failed');
+  reportError(error, requestId, logger);
   void reply
     .status(ERROR_KINDS[error.kind].httpStatus)
     .headers(errorHeaders(error))

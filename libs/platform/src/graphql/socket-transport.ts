@@ -4,7 +4,7 @@ import { AppError, toAppError } from '@weir/kernel';
 import type { ExecutionArgs } from 'graphql';
 import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { assertJsonDepth } from '../http/index.ts';
+import { assertJsonDepth, reportError } from '../http/index.ts';
 import type { Logger } from '../telemetry/index.ts';
 import type { GraphCaller, GraphContextFactory, GraphOrigin } from './graph-context.ts';
 import { formatted, graphErrorOf } from './graph-errors.ts';
@@ -50,9 +50,6 @@ export const DEFAULT_SOCKET_LIMITS: SocketLimits = {
   recheckIntervalMs: 2_000,
   maxBufferedBytes: 16_777_216,
 };
-
-/** How long a peer may take to answer a close frame. */
-const CLOSE_TIMEOUT_MS = 2_000;
 
 /** What a client sent in `connection_init`, and the handshake that it came through. */
 export interface SocketCredentials {
@@ -101,7 +98,6 @@ export function mountSockets<C extends GraphCaller>(
     handleProtocols,
     perMessageDeflate: false,
     clientTracking: true,
-    closeTimeout: CLOSE_TIMEOUT_MS,
   });
   const places = new SocketPlaces<WebSocket>({
     maxPerTenant: limits.maxSocketsPerTenant,
@@ -172,7 +168,7 @@ export function mountSockets<C extends GraphCaller>(
   }
 
   function refuse(socket: WebSocket, error: AppError): void {
-    if (error.kind === 'internal') logger.error({ err: error.cause ?? error }, 'a socket could not be authenticated');
+    reportError(error, '', logger);
     const code =
       error.kind === 'unauthenticated'
         ? CloseCode.Unauthorized

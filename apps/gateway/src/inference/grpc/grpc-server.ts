@@ -3,7 +3,7 @@ import { SpanKind } from '@opentelemetry/api';
 import { Server, ServerCredentials, type handleUnaryCall, type ServerUnaryCall } from '@grpc/grpc-js';
 import { REQUEST_ID_HEADER } from '@weir/access';
 import { ERROR_KINDS } from '@weir/kernel';
-import { fromFrameworkError, requestIdOf } from '@weir/platform/http';
+import { fromFrameworkError, reportError, requestIdOf } from '@weir/platform/http';
 import { LOGGER, METRICS, SETTINGS } from '@weir/platform/service';
 import { Histogram, inRequest, inSpan, LATENCY_BUCKETS_SECONDS, type Logger, type Registry } from '@weir/platform/telemetry';
 import type { CallerPresence } from '../caller-presence.ts';
@@ -93,8 +93,7 @@ export class GrpcServer implements OnApplicationBootstrap, BeforeApplicationShut
           },
           (thrown: unknown) => {
             const error = fromFrameworkError(thrown);
-            if (error.kind === 'internal' || error.kind === 'unavailable')
-              this.logger.warn({ err: error.cause ?? error, code: error.code, requestId: known.requestId }, 'inference failed');
+            reportError(error, known.requestId, this.logger);
             const refusal = serviceErrorOf(error);
             refusal.metadata.set(REQUEST_ID_HEADER, known.requestId);
             answer(refusal);
