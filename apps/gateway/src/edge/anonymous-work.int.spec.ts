@@ -24,7 +24,7 @@ async function outcomeOf(response: Response): Promise<[number, string | undefine
   return [response.status, code];
 }
 
-const post = (path: string, body: BodyInit, headers: Record<string, string> = {}): Promise<Response> =>
+const post = (path: string, body: string | ReadableStream, headers: Record<string, string> = {}): Promise<Response> =>
   fetch(world.gateway.url + path, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
