@@ -102,7 +102,7 @@ it.each(['/graphql', '/v2/models/digits/infer', '/v2/repository/index', '/auth/s
 it('metrics name errors by their code, and no tenant, key or model', async () => {
   const metrics = await world.gateway.app.get<Registry>(METRICS).metrics();
   expect(metrics).toMatch(/^weir_errors_total{code="auth.invalid",service="gateway"} \d+$/m);
-  expect(metrics).toMatch(/^weir_http_request_seconds_count{method="POST",route="\/v2\/models\/:model\/infer",status="200"/m);
+  expect(metrics).toContain('route="/v2/models/:model/infer",status="200"');
   expect(metrics).not.toMatch(/acme|digits|weir_sk_/);
 });
 
