@@ -88,8 +88,9 @@ export const gatewaySettings = defineSettings({
   },
   operationsPerTenant: {
     env: 'WEIR_GRAPHQL_OPERATIONS_PER_TENANT',
-    schema: settingSchemas.integer(1, 10_000, 32),
-    description: 'GraphQL operations of a tenant in progress at once; twice as many wait, more are refused. Inference has its own limits',
+    schema: settingSchemas.integer(1, 10_000, 8),
+    description:
+      'GraphQL operations of a tenant in progress at once; eight times as many wait, more are refused. Inference has its own limits',
   },
   operationsPerAddress: {
     env: 'WEIR_GRAPHQL_OPERATIONS_PER_ADDRESS',

@@ -8,7 +8,7 @@ import type { GatewaySettings } from '../settings.ts';
 const OPERATIONS = 256;
 const ANONYMOUS_OPERATIONS = 64;
 /** How many of a tenant's operations wait, for each that may be in progress. */
-const WAITING_PER_OPERATION = 2;
+const WAITING_PER_OPERATION = 8;
 /** How long an operation waits: less than a person does before trying again. */
 const WAIT_MS = 2_000;
 

@@ -23,8 +23,8 @@ const TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 1_000;
 const MAX_ANSWER_BYTES = 8_388_608;
 const CONNECTIONS = 32;
-/** Of these, how many one tenant's requests use at once: no more than a service has connections to its database. */
-const CONNECTIONS_PER_TENANT = 8;
+/** Of these, how many one tenant's requests use at once: they keep a service busy, and leave room in its pool of database connections. */
+const CONNECTIONS_PER_TENANT = 4;
 /** Requests of one tenant that wait for a connection: an operation may ask for 30 root fields. */
 const WAITING_PER_TENANT = 256;
 /** When a service that is down is worth asking again. */
