@@ -1,4 +1,5 @@
 import { benchEdge } from './edge/edge.bench.ts';
+import { benchEdgeNeighbours } from './edge/neighbours.bench.ts';
 import { machine } from './measure.ts';
 import { benchStartup } from './startup/startup.bench.ts';
 import { benchLengths } from './worker/lengths.bench.ts';
@@ -10,6 +11,7 @@ import { benchRaw } from './worker/raw.bench.ts';
 /** `npm run bench [name…]`: runs the benchmarks and prints their figures in Markdown; `worker` is all that begin with it. */
 const BENCHMARKS: Readonly<Record<string, () => Promise<string>>> = {
   edge: benchEdge,
+  'edge/neighbours': benchEdgeNeighbours,
   startup: benchStartup,
   'worker/peers': benchPeers,
   'worker/raw': benchRaw,

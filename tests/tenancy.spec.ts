@@ -470,6 +470,15 @@ describe('every root field of the graph', () => {
     expect(apiKeys.nodes.find(({ id }) => id === apiKeyId)).toMatchObject({ status: 'ACTIVE' });
   });
 
+  test('leaves no name or id of a tenant, a key or a person in the metrics of a service', async () => {
+    const marks = [acme.tenantId, acme.personId, acme.apiKeyId, 'acme', 'rival'];
+    for (const service of ['auth', 'registry', 'metering', 'billing', 'worker'] as const) {
+      const metrics = await (await fetch(`${platform.internalUrlOf(service)}/metrics`)).text();
+      expect(metrics).toContain('weir_http_request_seconds_count');
+      expect([service, marks.filter((mark) => metrics.includes(mark))]).toEqual([service, []]);
+    }
+  });
+
   test('is closed to a suspended tenant within five seconds, by session and by key on every surface, and open again afterwards', async () => {
     const { client, tenantId, email } = await aRival('suspended');
     const key = (await aKey(client, API_KEY_SCOPES)).client;

@@ -8,4 +8,5 @@ await runService({
   settings: gatewaySettings,
   surface: 'public',
   bodyLimitBytes: (settings) => settings.bodyLimitBytes,
+  trustedProxies: (settings) => settings.trustedProxies,
 });

@@ -1,4 +1,5 @@
 import { defineSettings, settingSchemas, type SettingsOf } from '@weir/platform/config';
+import { trustIn } from '@weir/platform/http';
 import type { BaseSettings } from '@weir/platform/service';
 import { z } from 'zod';
 
@@ -6,6 +7,14 @@ const serviceUrl = (env: string, service: string) => ({
   env,
   schema: settingSchemas.url(),
   description: `address of the ${service} service`,
+});
+
+const trustedProxies = settingSchemas.list().superRefine((proxies, context) => {
+  try {
+    trustIn(proxies);
+  } catch {
+    context.addIssue({ code: 'custom', message: 'must be addresses, networks such as 10.0.0.0/8, loopback, linklocal or uniquelocal' });
+  }
 });
 
 export const gatewaySettings = defineSettings({
@@ -24,6 +33,12 @@ export const gatewaySettings = defineSettings({
     env: 'WEIR_PUBLIC_URL',
     schema: settingSchemas.url().optional(),
     description: 'address that users see, when a proxy stands before the gateway',
+  },
+  trustedProxies: {
+    env: 'WEIR_TRUSTED_PROXIES',
+    schema: trustedProxies,
+    description:
+      "addresses or networks, comma separated, of the proxies before the gateway, or loopback, linklocal, uniquelocal: the client's address is what they say in X-Forwarded-For; the headers of anybody else are ignored",
   },
   authUrl: serviceUrl('WEIR_AUTH_URL', 'auth'),
   registryUrl: serviceUrl('WEIR_REGISTRY_URL', 'registry'),
@@ -91,7 +106,29 @@ export const gatewaySettings = defineSettings({
   bodyLimitBytes: {
     env: 'WEIR_BODY_LIMIT_BYTES',
     schema: settingSchemas.integer(1_024, 1_073_741_824, 10_485_760),
-    description: 'largest body of a request',
+    description: 'largest body of a request, in bytes; 16384 at most without a credential',
+  },
+  operationsPerTenant: {
+    env: 'WEIR_GRAPHQL_OPERATIONS_PER_TENANT',
+    schema: settingSchemas.integer(1, 10_000, 8),
+    description:
+      'GraphQL operations of a tenant in progress at once; eight times as many wait, more are refused. Inference has its own limits',
+  },
+  operationsPerAddress: {
+    env: 'WEIR_GRAPHQL_OPERATIONS_PER_ADDRESS',
+    schema: settingSchemas.integer(1, 10_000, 8),
+    description: 'GraphQL operations without a credential in progress at once, of one address (of IPv6 a /64)',
+  },
+  socketsPerTenant: {
+    env: 'WEIR_SOCKETS_PER_TENANT',
+    schema: settingSchemas.integer(1, 100_000, 200),
+    description: 'open WebSockets of a tenant',
+  },
+  socketsPerAddress: {
+    env: 'WEIR_SOCKETS_PER_ADDRESS',
+    schema: settingSchemas.integer(1, 100_000, 20),
+    description:
+      'open WebSockets without a caller, of one address (of IPv6 a /64); the oldest is closed for a new one, and each after 10 s',
   },
 });
 

@@ -195,7 +195,13 @@ function remoteVersionsOf(
     allowLocalServers: settings.allowLocalBackEnds,
     secrets,
     metrics: new ServingMetrics(registry, () =>
-      remote.all().map(({ model, version, queueLength: waiting }) => ({ model, version, queueLength: waiting, memoryBytes: 0 })),
+      remote.all().map(({ versionId, model, version, queueLength: waiting }) => ({
+        versionId,
+        model,
+        version,
+        queueLength: waiting,
+        memoryBytes: 0,
+      })),
     ),
     verifier: new InternalTokenVerifier(service.name, keySet),
     logger,

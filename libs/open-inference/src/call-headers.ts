@@ -40,11 +40,9 @@ const SEQUENCE_ID = '"sequence_id"';
  * The sequence that a request belongs to, by `parameters.sequence_id`; undefined when it names none (0 and '' are none).
  * Only a request that mentions one is parsed for it; whether it is valid otherwise is seen by whoever reads it.
  */
-export function sequenceIdOf({ body, headers }: EncodedMessage): string | undefined {
-  const length = headers[HEADER_LENGTH_HEADER];
-  const text = length === undefined ? body : body.subarray(0, Number(length) || 0);
-  if (!text.includes(SEQUENCE_ID)) return undefined;
-  const { json } = splitBody(body, length);
+export function sequenceIdOf(message: EncodedMessage): string | undefined {
+  if (!jsonPartOf(message).includes(SEQUENCE_ID)) return undefined;
+  const { json } = splitBody(message.body, message.headers[HEADER_LENGTH_HEADER]);
   const parameters = isObject(json) ? json['parameters'] : undefined;
   return isObject(parameters) ? sequenceId(parameters['sequence_id']) : undefined;
 }
@@ -53,4 +51,10 @@ export function sequenceIdOf({ body, headers }: EncodedMessage): string | undefi
 export function sequenceId(value: unknown): string | undefined {
   if (typeof value !== 'string' && typeof value !== 'number') return undefined;
   return value === '' || value === 0 ? undefined : String(value);
+}
+
+/** The JSON of a message as its bytes; nothing when the header that says how long it is makes no sense. */
+export function jsonPartOf({ body, headers }: EncodedMessage): Buffer {
+  const length = headers[HEADER_LENGTH_HEADER];
+  return length === undefined ? body : body.subarray(0, Number(length) || 0);
 }

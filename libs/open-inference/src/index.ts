@@ -1,5 +1,5 @@
 export { elementsToBytes } from './binary.ts';
-export { priorityOf, sequenceId, sequenceIdOf, timeoutMsOf } from './call-headers.ts';
+export { jsonPartOf, priorityOf, sequenceId, sequenceIdOf, timeoutMsOf } from './call-headers.ts';
 export { decodeTensor, encodeTensor } from './codec.ts';
 export { encodingFor, packed, unpacked, type ContentEncoding } from './compression.ts';
 export { DEFAULT_REQUEST_LIMITS, encodeRequest, parseInferenceRequest, readRequest, type RequestLimits } from './request.ts';

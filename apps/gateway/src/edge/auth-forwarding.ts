@@ -3,7 +3,7 @@ import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { INTERNAL_TOKEN_HEADER, REQUEST_ID_HEADER, servicePrincipal, type InternalTokenSigner, type Principal } from '@weir/access';
 import { AppError } from '@weir/kernel';
-import { requestContext, sendError } from '@weir/platform/http';
+import { assertJsonDepth, requestContext, sendError } from '@weir/platform/http';
 import { LOGGER, SETTINGS, TOKEN_SIGNER } from '@weir/platform/service';
 import { currentTraceparent, type Logger } from '@weir/platform/telemetry';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -60,7 +60,10 @@ export class AuthForwarding implements OnModuleInit {
 
   async #mount(scope: FastifyInstance): Promise<void> {
     scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: MAX_BODY_BYTES }, (_request, body, done) => done(null, body));
+    scope.addContentTypeParser<Buffer>('*', { parseAs: 'buffer', bodyLimit: MAX_BODY_BYTES }, (request, body, done) => {
+      if (request.headers['content-type']?.includes('json') === true) assertJsonDepth(body);
+      done(null, body);
+    });
     scope.setErrorHandler((error, request, reply) => sendError(reply, error, requestContext(request).requestId, this.logger));
     await scope.register(replyFrom, {
       base: this.settings.authUrl,
@@ -87,7 +90,6 @@ export class AuthForwarding implements OnModuleInit {
       rewriteRequestHeaders: () => this.#headersFor(request, token, requestId),
       rewriteHeaders: (headers) => Object.fromEntries(Object.entries(headers).filter(([name]) => !KEPT_BACK.has(name))),
       onError: (_failed, { error }) => {
-        this.logger.warn({ err: error, requestId }, 'the auth service did not answer');
         sendError(reply, new AppError('service.unavailable', { cause: error, retryAfterMs: 1_000 }), requestId, this.logger);
       },
     });

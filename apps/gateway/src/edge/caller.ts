@@ -9,7 +9,7 @@ export interface Caller {
   readonly limits: KeyLimits | null;
 }
 
-/** Who asks the public graph; without a credential only introspection is answered. */
+/** Who asks the public graph; without a credential nothing but `__typename` is answered. */
 export interface EdgeGraphCaller extends GraphCaller {
   readonly limits: KeyLimits | null;
 }

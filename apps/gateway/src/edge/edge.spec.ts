@@ -4,13 +4,14 @@ import { Controller, Get, Global, Headers, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { INTERNAL_TOKEN_HEADER, InternalTokenSigner, InternalTokenVerifier } from '@weir/access';
-import { AppErrorFilter } from '@weir/platform/http';
+import { AppErrorFilter, trustIn } from '@weir/platform/http';
 import { LOGGER, SETTINGS, TOKEN_SIGNER } from '@weir/platform/service';
 import { createLogger } from '@weir/platform/telemetry';
 import { aPrincipal, testSigningKeys, type TestSigningKeys } from '@weir/testing';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { AuthForwarding } from './auth-forwarding.ts';
 import { Authenticator } from './authenticator.ts';
+import { ClientAddresses } from './client-addresses.ts';
 import { PublicSurface } from './public-surface.ts';
 
 interface Seen {
@@ -34,6 +35,39 @@ class EchoController {
   }
 }
 
+/** The edge in front of auth. @param warnings what it logs at level warn */
+async function anApp(
+  settings: { trustedProxies: readonly string[]; publicUrl: string | undefined },
+  warnings: string[] = [],
+): Promise<NestFastifyApplication> {
+  const logger = createLogger({
+    service: 'spec',
+    instanceId: 'spec',
+    level: 'warn',
+    destination: { write: (line: string) => void warnings.push(line) },
+  });
+  const authenticator: Pick<Authenticator, 'identify'> = {
+    identify: (request) => (request.headers.authorization === undefined ? null : { principal: aPrincipal(), limits: null }),
+  };
+  const shared = [
+    { provide: SETTINGS, useValue: { authUrl: `http://127.0.0.1:${(auth.address() as AddressInfo).port}`, ...settings } },
+    { provide: LOGGER, useValue: logger },
+    { provide: TOKEN_SIGNER, useValue: new InternalTokenSigner(keys.keyOf('gateway')) },
+    { provide: Authenticator, useValue: authenticator },
+  ];
+  @Global()
+  @Module({ providers: [...shared, ClientAddresses, PublicSurface, AuthForwarding], controllers: [EchoController] })
+  class SpecModule {}
+  const made = await NestFactory.create<NestFastifyApplication>(
+    SpecModule,
+    new FastifyAdapter({ trustProxy: trustIn(settings.trustedProxies) }),
+    { logger: false },
+  );
+  made.useGlobalFilters(new AppErrorFilter(logger));
+  await made.listen(0, '127.0.0.1');
+  return made;
+}
+
 beforeAll(async () => {
   auth = createServer((request, response) => {
     let body = '';
@@ -52,22 +86,7 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => auth.listen(0, '127.0.0.1', resolve));
   keys = await testSigningKeys();
-  const logger = createLogger({ service: 'spec', instanceId: 'spec', level: 'silent' });
-  const authenticator: Pick<Authenticator, 'identify'> = {
-    identify: (request) => (request.headers.authorization === undefined ? null : { principal: aPrincipal(), limits: null }),
-  };
-  const shared = [
-    { provide: SETTINGS, useValue: { authUrl: `http://127.0.0.1:${(auth.address() as AddressInfo).port}`, publicUrl: undefined } },
-    { provide: LOGGER, useValue: logger },
-    { provide: TOKEN_SIGNER, useValue: new InternalTokenSigner(keys.keyOf('gateway')) },
-    { provide: Authenticator, useValue: authenticator },
-  ];
-  @Global()
-  @Module({ providers: [...shared, PublicSurface, AuthForwarding], controllers: [EchoController] })
-  class SpecModule {}
-  app = await NestFactory.create<NestFastifyApplication>(SpecModule, new FastifyAdapter(), { logger: false });
-  app.useGlobalFilters(new AppErrorFilter(logger));
-  await app.listen(0, '127.0.0.1');
+  app = await anApp({ trustedProxies: [], publicUrl: undefined });
   url = await app.getUrl();
 });
 beforeEach(() => {
@@ -100,6 +119,44 @@ test('headers of our own hops are taken from what comes from outside', async () 
   for (const name of [INTERNAL_TOKEN_HEADER, 'x-forwarded-for', 'x-forwarded-host', 'forwarded', 'x-real-ip'])
     expect(got).not.toHaveProperty(name);
   expect(got['x-other']).toBe('stays');
+});
+
+describe('behind a trusted proxy', () => {
+  let proxied: NestFastifyApplication;
+  const warnings: string[] = [];
+
+  beforeAll(async () => {
+    proxied = await anApp({ trustedProxies: ['loopback', '10.0.0.0/8'], publicUrl: 'https://weir.example' }, warnings);
+  });
+  afterAll(() => proxied.close());
+
+  test("the client's address is what the proxy says, for auth as well, and not what the client said before it", async () => {
+    const headers = {
+      'x-forwarded-for': '6.6.6.6, 198.51.100.7, 10.0.0.2',
+      'x-forwarded-host': 'evil, weir.example',
+      'x-forwarded-proto': 'https',
+      forwarded: 'for=1.2.3.4',
+      'x-real-ip': '1.2.3.4',
+    };
+    const got = (await (await fetch(`${await proxied.getUrl()}/echo`, { headers })).json()) as Record<string, string>;
+    expect(got['x-forwarded-for']).toBe('198.51.100.7');
+    for (const name of ['forwarded', 'x-real-ip']) expect(got).not.toHaveProperty(name);
+    expect((await fetch(`${await proxied.getUrl()}/auth/session`, { headers })).status).toBe(201);
+    expect(seen[0]?.headers).toMatchObject({
+      'x-forwarded-for': '198.51.100.7',
+      'x-forwarded-host': 'weir.example',
+      'x-forwarded-proto': 'https',
+    });
+    expect(warnings).toEqual([]);
+  });
+
+  test('a start with a public address of another host and no trusted proxy is warned of', async () => {
+    await (await anApp({ trustedProxies: [], publicUrl: 'https://weir.example' }, warnings)).close();
+    expect(warnings.splice(0).join()).toContain('WEIR_TRUSTED_PROXIES');
+    for (const local of [undefined, 'http://localhost:8080', 'http://127.0.0.1:8080', 'http://[::1]:8080'])
+      await (await anApp({ trustedProxies: [], publicUrl: local }, warnings)).close();
+    expect(warnings).toEqual([]);
+  });
 });
 
 test('every answer has safe headers, and no other site may read it', async () => {

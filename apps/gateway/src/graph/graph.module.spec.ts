@@ -9,13 +9,22 @@ import { AppErrorFilter } from '@weir/platform/http';
 import { IDS, LOGGER, SETTINGS, TOKEN_SIGNER } from '@weir/platform/service';
 import { createLogger } from '@weir/platform/telemetry';
 import { aPrincipal, testSigningKeys } from '@weir/testing';
-import { getIntrospectionQuery } from 'graphql';
+import {
+  buildClientSchema,
+  buildSchema,
+  getIntrospectionQuery,
+  lexicographicSortSchema,
+  printSchema,
+  type GraphQLSchema,
+  type IntrospectionQuery,
+} from 'graphql';
 import { auditServer } from 'graphql-http';
 import { createClient } from 'graphql-ws';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { Authenticator } from '../edge/authenticator.ts';
 import type { Caller } from '../edge/caller.ts';
+import { ClientAddresses } from '../edge/client-addresses.ts';
 import { PublicSurface } from '../edge/public-surface.ts';
 import { WelcomeModule } from '../welcome/welcome.module.ts';
 import { GraphModule } from './graph.module.ts';
@@ -48,6 +57,11 @@ beforeAll(async () => {
         billingUrl: nowhere,
         bodyLimitBytes: 3_000_000,
         publicUrl: 'https://weir.example',
+        trustedProxies: ['10.0.0.0/8'],
+        operationsPerTenant: 2,
+        operationsPerAddress: 2,
+        socketsPerTenant: 5,
+        socketsPerAddress: 5,
       },
     },
     { provide: LOGGER, useValue: logger },
@@ -56,7 +70,7 @@ beforeAll(async () => {
     { provide: Authenticator, useValue: authenticator },
   ];
   @Global()
-  @Module({ providers: [...shared, PublicSurface], exports: shared.map(({ provide }) => provide) })
+  @Module({ providers: [...shared, ClientAddresses, PublicSurface], exports: [ClientAddresses, ...shared.map(({ provide }) => provide)] })
   class PartsModule {}
   @Module({ imports: [PartsModule, GraphModule, WelcomeModule] })
   class SpecModule {}
@@ -86,23 +100,28 @@ async function ask(query: string, headers: Record<string, string> = { authorizat
 }
 
 test('the platform graph passes every audit of GraphQL over HTTP', async () => {
-  const results = await auditServer({ url: `${url}/graphql` });
+  const withKey: typeof fetch = (to, init) =>
+    fetch(to, { ...init, headers: { ...(init?.headers as Record<string, string>), authorization: 'Bearer good' } });
+  const results = await auditServer({ url: `${url}/graphql`, fetchFn: withKey });
   expect(results.filter((result) => result.status !== 'ok').map((result) => result.name)).toEqual([]);
 });
 
-test('tools can read the whole schema without a credential', async () => {
-  const { body } = await ask(
-    getIntrospectionQuery({
-      inputValueDeprecation: true,
-      oneOf: true,
-      schemaDescription: true,
-      specifiedByUrl: true,
-      directiveIsRepeatable: true,
-    }),
-    {},
-  );
+test('tools read the whole schema by introspection with a credential, and as a file without one', async () => {
+  const introspection = getIntrospectionQuery({
+    inputValueDeprecation: true,
+    oneOf: true,
+    schemaDescription: true,
+    specifiedByUrl: true,
+    directiveIsRepeatable: true,
+  });
+  const { body } = await ask(introspection);
   expect(body.errors).toBeUndefined();
-  expect(JSON.stringify(body.data)).toContain('"Platform"');
+  const refused = await ask(introspection, {});
+  expect([refused.status, refused.body.errors?.[0]?.extensions.code]).toEqual([401, 'auth.required']);
+  const file = await fetch(`${url}/schema.graphql`);
+  expect([file.status, file.headers.get('cache-control')]).toEqual([200, 'public, max-age=300']);
+  const print = (schema: GraphQLSchema): string => printSchema(lexicographicSortSchema(schema));
+  expect(print(buildSchema(await file.text()))).toBe(print(buildClientSchema(body.data as unknown as IntrospectionQuery)));
 });
 
 test('everything else needs a credential', async () => {
@@ -118,9 +137,18 @@ test('the id of the request is in the answer and in its errors', async () => {
   expect([headers.get('x-request-id'), body.errors?.[0]?.extensions.requestId]).toEqual(['request-42', 'request-42']);
 });
 
-test('a body as large as a picture is read, a larger one refused', async () => {
-  expect((await ask(`{ __typename } # ${'x'.repeat(2_000_000)}`)).status).toBe(200);
-  expect((await ask(`{ __typename } # ${'x'.repeat(3_000_000)}`)).body.errors?.[0]?.extensions.code).toBe('request.too_large');
+test('a body as large as an image is read of a caller with a credential, a larger one refused', async () => {
+  const statusOf = async (bytes: number): Promise<unknown[]> => {
+    const response = await fetch(`${url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: 'Bearer good' },
+      body: JSON.stringify({ query: '{ __typename }', variables: { image: 'x'.repeat(bytes) } }),
+    });
+    const { errors } = (await response.json()) as { errors?: { extensions: { code: string } }[] };
+    return [response.status, errors?.[0]?.extensions.code];
+  };
+  expect(await statusOf(2_000_000)).toEqual([200, undefined]);
+  expect(await statusOf(3_000_000)).toEqual([413, 'request.too_large']);
 });
 
 test('a socket speaks for the credential of connection_init, each operation with an id of its own', async () => {

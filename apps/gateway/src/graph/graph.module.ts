@@ -7,14 +7,16 @@ import type { Ids } from '@weir/kernel';
 import type { Logger } from '@weir/platform/telemetry';
 import { Authenticator } from '../edge/authenticator.ts';
 import type { Caller, EdgeGraphCaller } from '../edge/caller.ts';
+import { ClientAddresses } from '../edge/client-addresses.ts';
 import { EdgeGraphContext } from '../edge/graph-context.ts';
 import { requestIdFor } from '../edge/request-ids.ts';
 import type { GatewaySettings } from '../settings.ts';
 import { graphPage } from '../welcome/graph-page.ts';
+import { OperationLimits } from './operation-limits.ts';
 import { PlatformResolver } from './platform.resolver.ts';
 import { Subgraphs } from './subgraphs.ts';
 
-@Module({ providers: [Subgraphs], exports: [Subgraphs] })
+@Module({ providers: [Subgraphs, OperationLimits], exports: [Subgraphs, OperationLimits] })
 class SubgraphsModule {}
 
 /**
@@ -27,11 +29,13 @@ class SubgraphsModule {}
     GraphQLModule.forRootAsync<GraphDriverOptions<EdgeGraphCaller>>({
       driver: GraphDriver,
       imports: [SubgraphsModule],
-      inject: [Subgraphs, Authenticator, SETTINGS, IDS, LOGGER],
+      inject: [Subgraphs, OperationLimits, Authenticator, ClientAddresses, SETTINGS, IDS, LOGGER],
       useFactory: (
         subgraphs: Subgraphs,
+        operationLimits: OperationLimits,
         authenticator: Authenticator,
-        settings: Pick<GatewaySettings, 'bodyLimitBytes' | 'publicUrl'>,
+        addresses: ClientAddresses,
+        settings: Pick<GatewaySettings, 'bodyLimitBytes' | 'publicUrl' | 'socketsPerTenant' | 'socketsPerAddress'>,
         ids: Ids,
         logger: Logger,
       ) => ({
@@ -41,6 +45,10 @@ class SubgraphsModule {}
         buildSchemaOptions: SCHEMA_OPTIONS,
         transformSchema: (local) => subgraphs.compose(local),
         limits: { maxBodyBytes: settings.bodyLimitBytes },
+        socketLimits: { maxSocketsPerTenant: settings.socketsPerTenant, maxAnonymousSocketsPerAddress: settings.socketsPerAddress },
+        admitOperation: (rootFields, context) => operationLimits.admit(rootFields, context),
+        addressOf: (request) => addresses.networkOf(request),
+        schemaFilePath: '/schema.graphql',
         page: graphPage(settings.publicUrl),
         authenticate: (request) => {
           const caller = authenticator.identify(request.raw);

@@ -1,6 +1,6 @@
-import { INTERNAL_TOKEN_HEADER, REQUEST_ID_HEADER, type InternalTokenSigner } from '@weir/access';
+import { INTERNAL_TOKEN_HEADER, REQUEST_ID_HEADER, type InternalTokenSigner, type Principal } from '@weir/access';
 import { AppError } from '@weir/kernel';
-import type { GraphContext } from '@weir/platform/graphql';
+import { FairSemaphore, type GraphContext } from '@weir/platform/graphql';
 import { currentTraceparent, type Logger } from '@weir/platform/telemetry';
 import type { ExecutionRequest, ExecutionResult } from '@graphql-tools/utils';
 import { print } from 'graphql';
@@ -23,13 +23,19 @@ const TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 1_000;
 const MAX_ANSWER_BYTES = 8_388_608;
 const CONNECTIONS = 32;
+/** Of these, how many one tenant's requests use at once: they keep a service busy, and leave room in its pool of database connections. */
+const CONNECTIONS_PER_TENANT = 4;
+/** Requests of one tenant that wait for a connection: an operation may ask for 30 root fields. */
+const WAITING_PER_TENANT = 256;
 /** When a service that is down is worth asking again. */
 const RETRY_AFTER_MS = 1_000;
 
-/** Asks one service's subgraph in the name of whoever asks the gateway. Holds no state about the service: it heals by itself. */
+/** Asks one service's subgraph in the name of whoever asks the gateway. Holds no state about the service: it recovers by itself. */
 export class SubgraphClient {
   readonly #options: Required<SubgraphClientOptions>;
   readonly #pool: Pool;
+  /** Shares the connections between tenants: one queue for all would let a tenant with many requests delay the others. */
+  readonly #connections: FairSemaphore;
 
   constructor(options: SubgraphClientOptions) {
     this.#options = { timeoutMs: TIMEOUT_MS, maxAnswerBytes: MAX_ANSWER_BYTES, ...options };
@@ -39,20 +45,46 @@ export class SubgraphClient {
       headersTimeout: this.#options.timeoutMs,
       bodyTimeout: this.#options.timeoutMs,
     });
+    this.#connections = new FairSemaphore({
+      permits: CONNECTIONS,
+      permitsPerKey: CONNECTIONS_PER_TENANT,
+      waitingPerKey: WAITING_PER_TENANT,
+      refusal: `The tenant has too many requests in progress at the ${options.service} service.`,
+    });
   }
 
   /**
    * Runs a document there; errors of its fields come back as the service said them.
    *
    * @throws auth.required nobody asks
+   * @throws limit.in_flight the tenant's own requests take its share of the connections for too long
    * @throws service.unavailable it does not answer in time, or answers something else than GraphQL
    * @throws request.cancelled the caller went away
    */
   async execute(request: ExecutionRequest): Promise<ExecutionResult> {
     const context = request.context as GraphContext;
     if (context.principal === undefined) throw new AppError('auth.required');
-    const token = await this.#options.signer.sign(context.principal, this.#options.service);
-    const deadline = AbortSignal.timeout(this.#options.timeoutMs);
+    const { timeoutMs } = this.#options;
+    const startedAtMs = performance.now();
+    const release = await this.#connections.acquire(context.principal.tenantId, {
+      // What waits longer would have little time left to be answered in.
+      timeoutMs: timeoutMs / 2,
+      signal: () => context.signal,
+    });
+    try {
+      return await this.#request(request, context, context.principal, timeoutMs - (performance.now() - startedAtMs));
+    } finally {
+      release();
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  async #request(request: ExecutionRequest, context: GraphContext, principal: Principal, timeoutMs: number): Promise<ExecutionResult> {
+    const token = await this.#options.signer.sign(principal, this.#options.service);
+    const deadline = AbortSignal.timeout(Math.max(1, Math.ceil(timeoutMs)));
     try {
       const response = await this.#pool.request({
         method: 'POST',
@@ -67,10 +99,6 @@ export class SubgraphClient {
       if (context.signal.aborted) throw new AppError('request.cancelled', { cause: error });
       throw this.#unavailable(error, context.requestId);
     }
-  }
-
-  async close(): Promise<void> {
-    await this.#pool.destroy();
   }
 
   async #read(response: Dispatcher.ResponseData): Promise<ExecutionResult> {
@@ -89,7 +117,8 @@ export class SubgraphClient {
 
   #unavailable(cause: unknown, requestId: string): AppError {
     const { service, logger } = this.#options;
-    logger.warn({ err: cause, subgraph: service, requestId }, 'a subgraph did not answer');
+    const reason = cause instanceof Error ? cause.message : undefined;
+    logger.debug({ subgraph: service, requestId, reason }, 'a subgraph did not answer');
     return new AppError('service.unavailable', { message: `The ${service} service does not answer.`, retryAfterMs: RETRY_AFTER_MS, cause });
   }
 }

@@ -1,6 +1,7 @@
 import { Inject } from '@nestjs/common';
 import { Args, Context, Mutation, Resolver } from '@nestjs/graphql';
 import { AppError, type Money } from '@weir/kernel';
+import { reportError } from '@weir/platform/http';
 import { LOGGER, SETTINGS } from '@weir/platform/service';
 import type { Logger } from '@weir/platform/telemetry';
 import { sumAmounts } from '@weir/pricing';
@@ -102,8 +103,7 @@ export class InferResolver {
 
   private itemOf(outcome: InferenceOutcome<ModelOutputValue>, call: TypedCall | undefined, place: CallPlace, requestId: string): InferItem {
     if ('answer' in outcome) return { result: payloadOf(outcome.answer), error: null };
-    if (outcome.error.code === 'internal.error')
-      this.logger.error({ err: outcome.error.cause ?? outcome.error, requestId }, 'a call of many failed');
+    reportError(outcome.error, requestId, this.logger);
     const { code, message, field, retryAfterMs } = call === undefined ? outcome.error : inArguments(outcome.error, call, place);
     return { result: null, error: { code, message, field: field ?? null, retryAfterMs: retryAfterMs ?? null } };
   }

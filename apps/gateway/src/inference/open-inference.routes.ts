@@ -6,6 +6,7 @@ import {
   ERROR_CODE_HEADER,
   ERROR_FIELD_HEADER,
   HEADER_LENGTH_HEADER,
+  jsonPartOf,
   packed,
   priorityOf,
   PRIORITY_HEADER,
@@ -15,7 +16,7 @@ import {
   unpacked,
   type EncodedMessage,
 } from '@weir/open-inference';
-import { errorHeaders, fromFrameworkError, httpStatusOf } from '@weir/platform/http';
+import { assertJsonDepth, errorHeaders, fromFrameworkError, httpStatusOf, reportError } from '@weir/platform/http';
 import { LOGGER, Readiness, SETTINGS, UNPACKS_BODIES } from '@weir/platform/service';
 import type { Logger } from '@weir/platform/telemetry';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -131,6 +132,7 @@ export class OpenInferenceRoutes implements OnModuleInit {
     const priority = priorityOf(headers[PRIORITY_HEADER]);
     if (!Buffer.isBuffer(body)) throw new AppError('request.malformed', { message: 'The request has no body.' });
     const message = messageOf(await unpacked(body, headers['content-encoding'], this.settings.bodyLimitBytes), headers);
+    assertJsonDepth(jsonPartOf(message));
     const answer = await this.inference.infer({
       principal,
       limits,
@@ -160,8 +162,7 @@ export class OpenInferenceRoutes implements OnModuleInit {
   /** The protocol's error body; the code of the table and the field stand in headers. */
   private refuse(request: FastifyRequest, reply: FastifyReply, thrown: unknown): void {
     const error = fromFrameworkError(thrown);
-    if (error.kind === 'internal' || error.kind === 'unavailable')
-      this.logger.warn({ err: error.cause ?? error, code: error.code, requestId: requestIdFor(request.raw) }, 'inference failed');
+    reportError(error, requestIdFor(request.raw), this.logger);
     if (reply.sent) return;
     if (error.field !== undefined && error.field !== '') void reply.header(ERROR_FIELD_HEADER, encodeURIComponent(error.field));
     void reply

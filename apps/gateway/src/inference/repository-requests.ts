@@ -1,4 +1,5 @@
 import { AppError } from '@weir/kernel';
+import { assertJsonDepth } from '@weir/platform/http';
 import { z } from 'zod';
 
 const indexSchema = z.object({ ready: z.boolean('ready must be true or false').default(false) });
@@ -39,6 +40,7 @@ function parse<Schema extends z.ZodType>(schema: Schema, body: unknown): z.outpu
 }
 
 function parseJson(body: Buffer): unknown {
+  assertJsonDepth(body);
   try {
     return JSON.parse(body.toString('utf8'));
   } catch (error) {

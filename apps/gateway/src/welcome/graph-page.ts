@@ -9,9 +9,9 @@ export function graphPage(publicUrl: string | undefined): (request: FastifyReque
       reply,
       'GraphQL of Weir',
       `<h1>The graph of Weir</h1>
-<p>This is a GraphQL endpoint: it answers POST requests with JSON. Its schema can be read by introspection, without a key.</p>
-<pre>curl -s ${address}/graphql -H 'content-type: application/json' \\
-  -d '{"query":"{ __schema { queryType { fields { name description } } } }"}'</pre>
+<p>This is a GraphQL endpoint: it answers POST requests with JSON. Its schema is a file, <a href="/schema.graphql">/schema.graphql</a>,
+for code generators and other tools; introspection needs a credential.</p>
+<pre>curl -s --compressed ${address}/schema.graphql</pre>
 <p>Operations are also taken at the same address over WebSocket, sub-protocol <code>graphql-transport-ws</code>, with
 <code>{"authorization":"Bearer …"}</code> as the payload of <code>connection_init</code>.</p>
 <p><a href="/">What runs here</a></p>`,

@@ -67,7 +67,7 @@ export class RemoteVersions implements EdgeVersions {
       placement: { ...placement, backend },
       server: this.#serverOf(placement, backend),
       secrets,
-      statistics: new VersionStatistics(metrics, placement.model, placement.version),
+      statistics: new VersionStatistics(metrics, placement),
       concurrency,
       queueLength,
       queueWaitMs,

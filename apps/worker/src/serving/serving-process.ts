@@ -48,6 +48,7 @@ export class ServingProcess {
     this.#tracing = startTracing({ service, otlpEndpoint: settings.otlpEndpoint });
     this.#metrics = new ServingMetrics(this.#registry, () =>
       this.#versions.all().map(({ served, memoryBytes }) => ({
+        versionId: served.placed.versionId,
         model: served.placed.model,
         version: served.placed.version,
         queueLength: served.queueLength,
@@ -120,7 +121,7 @@ export class ServingProcess {
   #place(placed: PlacedVersion): void {
     const { settings } = { settings: this.#settings };
     const { versionId } = placed;
-    const statistics = new VersionStatistics(this.#metrics, placed.model, placed.version);
+    const statistics = new VersionStatistics(this.#metrics, placed);
     const { queueLength, queueWaitMs, batchMs, maxBatchRows, runLimitMs } = settings;
     const { maxItems, maxTextCharacters, maxImagePixels, maxAudioSeconds } = settings;
     const served = new ServedVersion({
@@ -149,14 +150,14 @@ export class ServingProcess {
     const startedAtMs = performance.now();
     try {
       entry.memoryBytes = entry.served.isInMemory ? entry.memoryBytes : await entry.served.load();
-      this.#metrics.loaded(placed.model, placed.version, 'ready', (performance.now() - startedAtMs) / 1000);
+      this.#metrics.loaded(placed, 'ready', (performance.now() - startedAtMs) / 1000);
       this.#send({ kind: 'loaded', versionId, memoryBytes: entry.memoryBytes });
       this.#settle(versionId, 'load');
     } catch (thrown) {
       const error = toAppError(thrown);
       if (error.kind === 'internal') this.#logger.error({ versionId, err: error.cause ?? error }, 'a version could not be loaded');
       entry.served.refuse(new AppError('model.not_ready'));
-      this.#metrics.loaded(placed.model, placed.version, 'failed', (performance.now() - startedAtMs) / 1000);
+      this.#metrics.loaded(placed, 'failed', (performance.now() - startedAtMs) / 1000);
       this.#send({ kind: 'not-loaded', versionId, code: error.code, message: error.message.slice(0, MAX_MESSAGE_LENGTH) });
       this.#settle(versionId, 'load', error);
     }

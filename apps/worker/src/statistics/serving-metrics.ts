@@ -13,15 +13,24 @@ export interface VersionSeries {
   readonly rejections: Readonly<Record<RejectionReason, { inc(): void }>>;
 }
 
-/** The state of a version that is read when the metrics are asked for. */
-export interface VersionGauges {
+/** A version as metrics know it. */
+export interface MeasuredVersion {
+  readonly versionId: string;
+  /** Public name of the model. */
   readonly model: string;
   readonly version: string;
+}
+
+/** The state of a version that is read when the metrics are asked for. */
+export interface VersionGauges extends MeasuredVersion {
   readonly queueLength: number;
   readonly memoryBytes: number;
 }
 
-/** What a serving process measures, by model and version; never by tenant or key. */
+/**
+ * What a serving process measures, by model and version; never by tenant or key. A tenant's own models, whose names begin with the
+ * tenant's slug, are all called `private`, and their versions by their id.
+ */
 export class ServingMetrics {
   readonly #queue: Histogram<'model' | 'version'>;
   readonly #run: Histogram<'model' | 'version'>;
@@ -90,7 +99,7 @@ export class ServingMetrics {
       registers,
       collect() {
         this.reset();
-        for (const { model, version, queueLength } of gauges()) this.set({ model, version }, queueLength);
+        for (const version of gauges()) this.set(labelsOf(version), version.queueLength);
       },
     });
     new Gauge({
@@ -100,13 +109,13 @@ export class ServingMetrics {
       registers,
       collect() {
         this.reset();
-        for (const { model, version, memoryBytes } of gauges()) this.set({ model, version }, memoryBytes);
+        for (const version of gauges()) this.set(labelsOf(version), version.memoryBytes);
       },
     });
   }
 
-  seriesOf(model: string, version: string): VersionSeries {
-    const labels = { model, version };
+  seriesOf(version: MeasuredVersion): VersionSeries {
+    const labels = labelsOf(version);
     const rejected = (reason: RejectionReason) => this.#rejections.labels({ ...labels, reason });
     return {
       queue: this.#queue.labels(labels),
@@ -118,13 +127,18 @@ export class ServingMetrics {
     };
   }
 
-  loaded(model: string, version: string, outcome: 'ready' | 'failed', seconds: number): void {
-    this.#loads.inc({ model, version, outcome });
-    this.#loadSeconds.observe({ model, version }, seconds);
+  loaded(version: MeasuredVersion, outcome: 'ready' | 'failed', seconds: number): void {
+    const labels = labelsOf(version);
+    this.#loads.inc({ ...labels, outcome });
+    this.#loadSeconds.observe(labels, seconds);
   }
 
   /** Another server claimed more usage than its request can explain. */
   boundedClaim(model: string, version: string): void {
     this.#boundedClaims.inc({ model, version });
   }
+}
+
+function labelsOf({ versionId, model, version }: MeasuredVersion): { readonly model: string; readonly version: string } {
+  return model.includes('/') ? { model: 'private', version: versionId } : { model, version };
 }

@@ -1,5 +1,5 @@
 import type { NetworkObserver, RejectionReason } from '../serving/runtime/network.ts';
-import type { ServingMetrics, VersionSeries } from './serving-metrics.ts';
+import type { MeasuredVersion, ServingMetrics, VersionSeries } from './serving-metrics.ts';
 
 /** A count and the time that went with it, as Triton's statistics extension has them. */
 export interface DurationStatistic {
@@ -43,8 +43,8 @@ export class VersionStatistics implements NetworkObserver {
   #runs = 0;
   #lastInferenceMs = 0;
 
-  constructor(metrics: ServingMetrics, model: string, version: string) {
-    this.#series = metrics.seriesOf(model, version);
+  constructor(metrics: ServingMetrics, version: MeasuredVersion) {
+    this.#series = metrics.seriesOf(version);
   }
 
   waited(seconds: number): void {

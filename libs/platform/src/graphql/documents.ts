@@ -13,8 +13,9 @@ import {
 import { compileQuery, isCompiledQuery, type CompiledQuery } from 'graphql-jit';
 import { LRUCache } from 'lru-cache';
 import { isCompilable } from './compilable.ts';
-import { exceededLimits, type GraphLimits } from './limits.ts';
+import { exceededLimits, tooComplex, type GraphLimits } from './limits.ts';
 import { OneOfCheck } from './one-of.ts';
+import { rootFieldsOf } from './root-fields.ts';
 import { operationOf, SAFE_RULES, safeSyntaxMessage } from './safe-messages.ts';
 
 /** Documents that are kept parsed, validated and compiled. */
@@ -32,6 +33,8 @@ export interface PreparedOperation {
   readonly node: OperationDefinitionNode;
   /** graphql-jit does not check `@oneOf` in variables. */
   readonly oneOf: OneOfCheck;
+  /** Names of the fields that it selects of the root type, fragments resolved. */
+  readonly rootFields: ReadonlySet<string>;
   uses: number;
   /** Null when graphql-jit declined it. */
   compiled: CompiledQuery | null | undefined;
@@ -60,6 +63,8 @@ export class Documents {
 
   /** The operation that `operationName` picks in `text`, or what is wrong with the document. */
   prepare(text: string, operationName: string | null | undefined): PreparedOperation | readonly GraphQLError[] {
+    // Before the cache, which would hash it.
+    if (text.length > this.#limits.maxDocumentCharacters) return [tooComplex(this.#limits.maxDocumentCharacters, 'characters')];
     let known = this.#known.get(text);
     if (known === undefined) {
       const checked = this.#check(text);
@@ -80,6 +85,7 @@ export class Documents {
       document: known.document,
       node,
       oneOf: new OneOfCheck(this.#schema, node),
+      rootFields: rootFieldsOf(known.document, node),
       uses: 0,
       compiled: undefined,
     };
@@ -128,11 +134,7 @@ function emptyToNull(errors: readonly GraphQLError[]): readonly GraphQLError[] |
 
 function syntaxError(thrown: unknown, limits: GraphLimits): GraphQLError {
   if (!(thrown instanceof GraphQLError)) return new GraphQLError('Syntax Error.', { extensions: { code: 'graphql.invalid' } });
-  if (/contains more tha[nt] \d+ tokens/.test(thrown.message)) {
-    return new GraphQLError(`The document exceeds the limit of ${limits.maxTokens} tokens.`, {
-      extensions: { code: 'graphql.too_complex' },
-    });
-  }
+  if (/contains more tha[nt] \d+ tokens/.test(thrown.message)) return tooComplex(limits.maxTokens, 'tokens');
   return new GraphQLError(safeSyntaxMessage(thrown.message), {
     source: thrown.source,
     positions: thrown.positions,

@@ -49,6 +49,7 @@ class MakeInput {
   choice?: Choice;
 }
 
+const AS_ANN = { authorization: 'Bearer good' };
 const aborted: string[] = [];
 
 @Resolver(() => Part)
@@ -167,7 +168,8 @@ const OLDER = 'application/json';
 
 describe('GraphQL over HTTP', () => {
   test('passes every audit of graphql-http', async () => {
-    const results = await auditServer({ url });
+    const asAnn: typeof fetch = (to, init) => fetch(to, { ...init, headers: { ...(init?.headers as Record<string, string>), ...AS_ANN } });
+    const results = await auditServer({ url, fetchFn: asAnn });
     expect(results.filter((result) => result.status !== 'ok').map((result) => result.name)).toEqual([]);
     expect(results.length).toBeGreaterThan(30);
   });

@@ -1,12 +1,14 @@
+import type { IncomingMessage } from 'node:http';
 import { Injectable } from '@nestjs/common';
 import { AbstractGraphQLDriver, type GqlModuleOptions } from '@nestjs/graphql';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import type { Logger } from '../telemetry/index.ts';
 import { plainContext, type GraphCaller, type GraphContextFactory } from './graph-context.ts';
-import { GraphRunner } from './graph-runner.ts';
+import { GraphRunner, type OperationAdmission } from './graph-runner.ts';
 import { mountHttp } from './http-transport.ts';
 import { DEFAULT_GRAPH_LIMITS, type GraphLimits } from './limits.ts';
+import { mountSchemaFile } from './schema-file.ts';
 import {
   DEFAULT_SOCKET_LIMITS,
   mountSockets,
@@ -26,6 +28,12 @@ export interface GraphDriverOptions<C extends GraphCaller = GraphCaller> extends
   readonly createContext?: GraphContextFactory<C>;
   readonly limits?: Partial<GraphLimits>;
   readonly socketLimits?: Partial<SocketLimits>;
+  /** Bounds the operations in progress; without it none is refused. */
+  readonly admitOperation?: OperationAdmission<C>;
+  /** What counts as one address in the limits of sockets; the peer's when absent. */
+  readonly addressOf?: (request: IncomingMessage) => string;
+  /** Where the schema is served as a file; nowhere when absent. */
+  readonly schemaFilePath?: string;
   /** Answers a browser that opens the address. */
   readonly page?: (request: FastifyRequest, reply: FastifyReply) => void;
 }
@@ -41,7 +49,7 @@ export class GraphDriver extends AbstractGraphQLDriver<GraphDriverOptions> {
     const limits = { ...DEFAULT_GRAPH_LIMITS, ...options.limits };
     const path = options.path ?? '/graphql';
     const createContext = options.createContext ?? plainContext;
-    const runner = new GraphRunner(schema, limits, options.logger);
+    const runner = new GraphRunner(schema, limits, options.logger, options.admitOperation);
     const fastify = this.httpAdapterHost.httpAdapter.getInstance<FastifyInstance>();
     mountHttp(fastify, runner, {
       path,
@@ -51,6 +59,7 @@ export class GraphDriver extends AbstractGraphQLDriver<GraphDriverOptions> {
       page: options.page,
       logger: options.logger,
     });
+    if (options.schemaFilePath !== undefined) mountSchemaFile(fastify, schema, options.schemaFilePath);
     if (options.authenticateSocket !== undefined) {
       const authenticateSocket = options.authenticateSocket.bind(options);
       const socketLimits = { ...DEFAULT_SOCKET_LIMITS, ...options.socketLimits };
@@ -60,6 +69,7 @@ export class GraphDriver extends AbstractGraphQLDriver<GraphDriverOptions> {
         limits: socketLimits,
         authenticateSocket,
         createContext,
+        addressOf: options.addressOf ?? ((request) => request.socket.remoteAddress ?? ''),
         logger: options.logger,
       });
     }

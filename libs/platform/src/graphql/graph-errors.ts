@@ -1,6 +1,7 @@
 import { GraphQLError, type ExecutionResult, type GraphQLFormattedError, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
 import { AppError, ERRORS, isErrorCode, type ErrorCode } from '@weir/kernel';
-import type { Logger } from '../telemetry/index.ts';
+import { reportError } from '../http/index.ts';
+import { countError, type Logger } from '../telemetry/index.ts';
 import { variableProblems, withoutSuggestion } from './safe-messages.ts';
 
 /** `extensions` of every error that this platform's graph answers. */
@@ -36,6 +37,7 @@ export function graphErrorOf(error: AppError, requestId: string): GraphQLError {
 export function documentErrors(errors: readonly GraphQLError[], requestId: string): readonly GraphQLError[] {
   return errors.map((error) => {
     const code: ErrorCode = error.extensions.code === 'graphql.too_complex' ? 'graphql.too_complex' : 'graphql.invalid';
+    countError(code);
     return new GraphQLError(withoutSuggestion(error.message), {
       source: error.source,
       positions: error.positions,
@@ -81,8 +83,7 @@ const ARGUMENT = /^Argument "(\w{1,64})" /;
 
 function fieldError(error: GraphQLError, requestId: string, logger: Logger): GraphQLError {
   const app = appErrorOf(error);
-  if (app.kind === 'internal' && app.code === 'internal.error')
-    logger.error({ err: app.cause ?? error.originalError ?? error, path: error.path, requestId }, 'a field failed');
+  reportError(app, requestId, logger);
   const { message, extensions } = describeError(app, requestId);
   return new GraphQLError(message, {
     nodes: error.nodes,

@@ -1,9 +1,11 @@
+import { AppError, toAppError } from '@weir/kernel';
 import { GraphQLError, type ExecutionArgs, type ExecutionResult, type GraphQLSchema } from 'graphql';
+import { reportError } from '../http/index.ts';
 import type { Logger } from '../telemetry/index.ts';
 import { Documents, type PreparedOperation } from './documents.ts';
-import type { GraphContext } from './graph-context.ts';
-import { documentErrors, safeResult } from './graph-errors.ts';
-import type { GraphLimits } from './limits.ts';
+import type { GraphCaller, GraphContext } from './graph-context.ts';
+import { documentErrors, graphErrorOf, safeResult } from './graph-errors.ts';
+import { isIntrospection, type GraphLimits } from './limits.ts';
 
 /** What a client asks on either transport. */
 export interface GraphRequest {
@@ -18,14 +20,27 @@ export interface ReadyOperation extends ExecutionArgs {
   readonly operation: PreparedOperation;
 }
 
+/**
+ * Bounds the operations in progress. Subscriptions are not asked for: they are bounded on each socket.
+ *
+ * @returns undefined when the operation runs without a permit; else, once there is one, what releases it
+ * @throws AppError by the promise, when it is refused; nothing of the operation has run then
+ */
+export type OperationAdmission<C extends GraphCaller = GraphCaller> = (
+  rootFields: ReadonlySet<string>,
+  context: GraphContext<C>,
+) => Promise<() => void> | undefined;
+
 /** Runs operations of one schema, the same for both transports: limits, caches, compiled queries, safe errors. */
 export class GraphRunner {
   readonly schema: GraphQLSchema;
   readonly #documents: Documents;
   readonly #logger: Logger;
+  readonly #admit: OperationAdmission | undefined;
 
-  constructor(schema: GraphQLSchema, limits: GraphLimits, logger: Logger) {
+  constructor(schema: GraphQLSchema, limits: GraphLimits, logger: Logger, admit?: OperationAdmission) {
     this.schema = schema;
+    this.#admit = admit;
     this.#documents = new Documents(schema, limits);
     this.#logger = logger;
   }
@@ -46,6 +61,28 @@ export class GraphRunner {
 
   /** Runs a query or mutation. A result without `data` means that nothing ran. */
   execute(ready: ReadyOperation): ExecutionResult | Promise<ExecutionResult> {
+    const { operation, contextValue } = ready;
+    if (contextValue.principal === undefined && [...operation.rootFields].some(isIntrospection))
+      return this.#refused(new AppError('auth.required', { message: INTROSPECTION_NEEDS_A_CALLER }), ready);
+    const permit = this.#admit?.(operation.rootFields, contextValue);
+    return permit === undefined ? this.#run(ready) : this.#runWith(permit, ready);
+  }
+
+  async #runWith(permit: Promise<() => void>, ready: ReadyOperation): Promise<ExecutionResult> {
+    let release: () => void;
+    try {
+      release = await permit;
+    } catch (error) {
+      return this.#refused(toAppError(error), ready);
+    }
+    try {
+      return await this.#run(ready);
+    } finally {
+      release();
+    }
+  }
+
+  #run(ready: ReadyOperation): ExecutionResult | Promise<ExecutionResult> {
     const { operation } = ready;
     if (!operation.oneOf.holds(ready.variableValues ?? {})) return this.#safe({ errors: [new GraphQLError('oneOf')] }, ready);
     const result = this.#documents.execute(operation, ready);
@@ -61,6 +98,11 @@ export class GraphRunner {
     return this.#events(outcome, ready);
   }
 
+  #refused(error: AppError, { contextValue }: ReadyOperation): ExecutionResult {
+    reportError(error, contextValue.requestId, this.#logger);
+    return { errors: [graphErrorOf(error, contextValue.requestId)] };
+  }
+
   async *#events(events: AsyncGenerator<ExecutionResult, void, void>, ready: ReadyOperation): AsyncGenerator<ExecutionResult> {
     for await (const result of events) yield this.#safe(result, ready);
   }
@@ -71,6 +113,8 @@ export class GraphRunner {
     return safeResult(result, { schema: this.schema, node: operation.node, variables: variableValues ?? {}, requestId }, this.#logger);
   }
 }
+
+const INTROSPECTION_NEEDS_A_CALLER = 'Introspection needs a credential. The schema is served as a file at /schema.graphql.';
 
 /** A subscription that could not start has no data either way: errors with a path come from its resolver. */
 function isVariableFailure(outcome: ExecutionResult): boolean {

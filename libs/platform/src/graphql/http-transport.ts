@@ -1,4 +1,4 @@
-import { AppError, ERROR_KINDS } from '@weir/kernel';
+import { AppError, ERROR_KINDS, ERRORS, isErrorCode } from '@weir/kernel';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import {
@@ -8,7 +8,7 @@ import {
   type Request as HttpRequest,
   type Response as HttpResponse,
 } from 'graphql-http';
-import { errorHeaders, fromFrameworkError, requestContext } from '../http/index.ts';
+import { assertJsonDepth, errorHeaders, fromFrameworkError, reportError, requestContext } from '../http/index.ts';
 import type { Logger } from '../telemetry/index.ts';
 import type { GraphCaller, GraphContext, GraphContextFactory, GraphOrigin } from './graph-context.ts';
 import { describeError, graphErrorOf } from './graph-errors.ts';
@@ -69,10 +69,14 @@ export function mountHttp<C extends GraphCaller>(fastify: FastifyInstance, runne
 
   void fastify.register((scope, _, done) => {
     scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser(
+    const parseJson = scope.getDefaultJsonParser('error', 'ignore');
+    scope.addContentTypeParser<Buffer>(
       'application/json',
-      { parseAs: 'string', bodyLimit: options.maxBodyBytes },
-      scope.getDefaultJsonParser('error', 'ignore'),
+      { parseAs: 'buffer', bodyLimit: options.maxBodyBytes },
+      (request, body, parsed) => {
+        assertJsonDepth(body);
+        parseJson(request, body.toString('utf8'), parsed);
+      },
     );
     // Nothing else is read: the transport answers 415 before it looks at the body.
     scope.addContentTypeParser('*', { bodyLimit: options.maxBodyBytes }, (_request, payload, parsed) => {
@@ -164,17 +168,32 @@ function plain(status: number, error: AppError, requestId: string, headers: Reco
   ];
 }
 
-/** Variables that do not fit: 400 for clients that asked for the GraphQL media type, 200 for the older one. */
+/**
+ * Nothing ran. Variables that do not fit: 400 for clients that asked for the GraphQL media type, 200 for the older one. A caller that is
+ * refused (no credential, too much in progress) is told by the status in either.
+ */
 function withoutData(request: Req, result: ExecutionResult): HttpResponse {
   const isCurrent = acceptsResponseType(request.raw.headers.accept);
+  const refusal = refusalOf(result);
+  const ofDocument = isCurrent ? 400 : 200;
   return [
     JSON.stringify({ errors: result.errors }),
     {
-      status: isCurrent ? 400 : 200,
+      status: refusal === null ? ofDocument : ERROR_KINDS[refusal.kind].httpStatus,
       statusText: '',
-      headers: { 'content-type': `${isCurrent ? RESPONSE_TYPE : 'application/json'}; charset=utf-8` },
+      headers: {
+        'content-type': `${isCurrent ? RESPONSE_TYPE : 'application/json'}; charset=utf-8`,
+        ...(refusal === null ? {} : errorHeaders(refusal)),
+      },
     },
   ];
+}
+
+/** The error that refused the caller rather than the document. */
+function refusalOf(result: ExecutionResult): AppError | null {
+  const { code, retryAfterMs } = result.errors?.[0]?.extensions ?? {};
+  if (!isErrorCode(code) || ERRORS[code].kind === 'invalid_input') return null;
+  return new AppError(code, { retryAfterMs: typeof retryAfterMs === 'number' ? retryAfterMs : undefined });
 }
 
 /** Is the GraphQL media type the first of the acceptable ones, as `graphql-http` picks? */
@@ -188,7 +207,7 @@ function acceptsResponseType(accept: string | undefined): boolean {
 }
 
 function refuse(request: FastifyRequest, reply: FastifyReply, error: AppError, requestId: string, logger: Logger): void {
-  if (error.kind === 'internal') logger.error({ err: error.cause ?? error, requestId }, 'a GraphQL request failed');
+  reportError(error, requestId, logger);
   void reply
     .status(ERROR_KINDS[error.kind].httpStatus)
     .headers(errorHeaders(error))

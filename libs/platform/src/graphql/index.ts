@@ -14,9 +14,11 @@ export {
   type Edge,
   type PageRequest,
 } from './connection.ts';
+export { FairSemaphore, type FairSemaphoreOptions } from './fair-semaphore.ts';
 export { GraphContext, type GraphCaller, type GraphContextFactory, type GraphOrigin } from './graph-context.ts';
 export { GraphDriver, type GraphDriverOptions } from './graph-driver.ts';
 export { describeError, type GraphErrorExtensions } from './graph-errors.ts';
+export type { OperationAdmission } from './graph-runner.ts';
 export { DEFAULT_GRAPH_LIMITS, type GraphLimits } from './limits.ts';
 export { idInput, isStorable } from './id-input.ts';
 export { MoneyType } from './money.ts';

@@ -11,6 +11,8 @@ import {
 export interface GraphLimits {
   /** Largest body of a request, and largest message on a socket, in bytes. */
   readonly maxBodyBytes: number;
+  /** Characters of a document; a longer one is refused before it is lexed: a string literal of 5 MB is one token and 160 ms. */
+  readonly maxDocumentCharacters: number;
   /** Lexical tokens of a document. */
   readonly maxTokens: number;
   /** Fields below one another, fragments resolved. Introspection has a bound of its own (graphql's `MaxIntrospectionDepthRule`). */
@@ -23,16 +25,20 @@ export interface GraphLimits {
   readonly maxFields: number;
   /** Root fields of one operation: bounds what a single mutation document can set off. */
   readonly maxRootFields: number;
+  /** `__schema` and `__type` in one document, however often it spreads or aliases them: each may answer with the whole schema. */
+  readonly maxIntrospections: number;
 }
 
 export const DEFAULT_GRAPH_LIMITS: GraphLimits = {
   maxBodyBytes: 1_048_576,
+  maxDocumentCharacters: 100_000,
   maxTokens: 4_000,
   maxDepth: 12,
   maxAliases: 50,
   maxDirectives: 50,
   maxFields: 2_000,
   maxRootFields: 30,
+  maxIntrospections: 1,
 };
 
 interface Size {
@@ -40,9 +46,10 @@ interface Size {
   aliases: number;
   directives: number;
   fields: number;
+  introspections: number;
 }
 
-const NOTHING: Readonly<Size> = { depth: 0, aliases: 0, directives: 0, fields: 0 };
+const NOTHING: Readonly<Size> = { depth: 0, aliases: 0, directives: 0, fields: 0, introspections: 0 };
 /** Sums stop growing here: doubling fragments would overflow otherwise. */
 const CEILING = 1_000_000;
 
@@ -60,9 +67,9 @@ export function exceededLimits(document: DocumentNode, limits: GraphLimits): rea
   const measure = measurer(fragments);
   const errors: GraphQLError[] = [];
   const check = (what: string, found: number, limit: number): void => {
-    if (found > limit)
-      errors.push(new GraphQLError(`The document exceeds the limit of ${limit} ${what}.`, { extensions: { code: 'graphql.too_complex' } }));
+    if (found > limit) errors.push(tooComplex(limit, what));
   };
+  let introspections = 0;
   for (const operation of operations) {
     const size = measure.selections(operation.selectionSet);
     const ownDirectives =
@@ -73,8 +80,20 @@ export function exceededLimits(document: DocumentNode, limits: GraphLimits): rea
     check('directives', size.directives + ownDirectives, limits.maxDirectives);
     check('fields', size.fields, limits.maxFields);
     check('root fields', measure.width(operation.selectionSet), limits.maxRootFields);
+    introspections += size.introspections;
   }
+  check('__schema or __type', introspections, limits.maxIntrospections);
   return errors;
+}
+
+/** @param what the thing of which the document has more than `limit`, in the plural */
+export function tooComplex(limit: number, what: string): GraphQLError {
+  return new GraphQLError(`The document exceeds the limit of ${limit} ${what}.`, { extensions: { code: 'graphql.too_complex' } });
+}
+
+/** Is this a root field that answers with the schema? */
+export function isIntrospection(field: string): boolean {
+  return field === '__schema' || field === '__type';
 }
 
 function measurer(fragments: ReadonlyMap<string, FragmentDefinitionNode>) {
@@ -100,16 +119,22 @@ function measurer(fragments: ReadonlyMap<string, FragmentDefinitionNode>) {
       total.aliases = Math.min(CEILING, total.aliases + size.aliases);
       total.directives = Math.min(CEILING, total.directives + size.directives);
       total.fields = Math.min(CEILING, total.fields + size.fields);
+      total.introspections = Math.min(CEILING, total.introspections + size.introspections);
     };
     for (const selection of set.selections) {
       total.directives += selection.directives?.length ?? 0;
       switch (selection.kind) {
         case Kind.FIELD: {
           const inner = selection.selectionSet === undefined ? NOTHING : selections(selection.selectionSet);
-          const isIntrospection = selection.name.value === '__schema' || selection.name.value === '__type';
+          const introspects = isIntrospection(selection.name.value);
           add(
-            { ...inner, aliases: inner.aliases + (selection.alias === undefined ? 0 : 1), fields: inner.fields + 1 },
-            isIntrospection ? 1 : inner.depth + 1,
+            {
+              ...inner,
+              aliases: inner.aliases + (selection.alias === undefined ? 0 : 1),
+              fields: inner.fields + 1,
+              introspections: inner.introspections + (introspects ? 1 : 0),
+            },
+            introspects ? 1 : inner.depth + 1,
           );
           break;
         }

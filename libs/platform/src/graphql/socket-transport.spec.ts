@@ -12,7 +12,7 @@ import { createLogger } from '../telemetry/index.ts';
 import type { GraphContext } from './graph-context.ts';
 import { GraphDriver, type GraphDriverOptions } from './graph-driver.ts';
 
-const keys = new Set(['good']);
+const keys = new Set(['good', 'other1', 'other2', 'other3', 'third1', 'third2']);
 const ended: string[] = [];
 const aborted: string[] = [];
 
@@ -61,13 +61,23 @@ class TicksResolver {
       path: '/graphql',
       logger: createLogger({ service: 'spec', instanceId: 'spec', level: 'silent' }),
       limits: { maxBodyBytes: 5_000, maxDepth: 3, maxAliases: 3 },
-      socketLimits: { initTimeoutMs: 300, maxOperationsPerSocket: 3, recheckIntervalMs: 50, maxSockets: 4, pingIntervalMs: 100 },
+      socketLimits: {
+        initTimeoutMs: 300,
+        maxOperationsPerSocket: 3,
+        recheckIntervalMs: 50,
+        maxSockets: 7,
+        maxSocketsPerTenant: 2,
+        maxAnonymousSocketsPerAddress: 4,
+        anonymousTimeoutMs: 2_000,
+        maxAnonymousBytes: 4_000,
+        pingIntervalMs: 100,
+      },
       authenticate: () => ({ requestId: 'http', principal: undefined }),
       authenticateSocket: ({ params }) => {
         const key = params.apiKey;
         if (key === undefined) return { requestId: 'socket-1', principal: undefined };
         if (typeof key !== 'string' || !keys.has(key)) throw new AppError('auth.invalid');
-        return { requestId: 'socket-1', principal: { kind: 'api-key', id: key, tenantId: 'acme', scopes: new Set() } };
+        return { requestId: 'socket-1', principal: { kind: 'api-key', id: key, tenantId: key.replace(/\d$/, ''), scopes: new Set() } };
       },
     }),
   ],
@@ -116,6 +126,14 @@ function raw(protocol = 'graphql-transport-ws'): WebSocket {
   socket.on('error', () => undefined);
   sockets.push(socket);
   return socket;
+}
+
+/** Waits until the socket is acknowledged. */
+async function initialised(socket: WebSocket, payload: Record<string, unknown>): Promise<void> {
+  await once(socket, 'open');
+  const acknowledged = once(socket, 'message') as Promise<[Buffer]>;
+  socket.send(JSON.stringify({ type: 'connection_init', payload }));
+  expect(String((await acknowledged)[0])).toBe('{"type":"connection_ack"}');
 }
 
 test('the credential of connection_init speaks for every operation of the socket', async () => {
@@ -180,10 +198,53 @@ test('another sub-protocol is not spoken', async () => {
 
 test('a message that is too large closes the socket with 1009', async () => {
   const socket = raw();
-  await once(socket, 'open');
-  socket.send(JSON.stringify({ type: 'connection_init', payload: { text: 'x'.repeat(6_000) } }));
+  await initialised(socket, { apiKey: 'good' });
+  socket.send(JSON.stringify({ type: 'ping', payload: { text: 'x'.repeat(6_000) } }));
   const [code] = (await once(socket, 'close')) as [number];
   expect(code).toBe(1009);
+});
+
+test('a message that nests thousands of levels closes the socket before it is parsed', async () => {
+  const socket = raw();
+  await initialised(socket, { apiKey: 'good' });
+  socket.send(`{"type":"ping","payload":{"a":${'['.repeat(2_000)}${']'.repeat(2_000)}}}`);
+  const [code, reason] = (await once(socket, 'close')) as [number, Buffer];
+  expect([code, String(reason)]).toEqual([4400, 'request.invalid']);
+});
+
+test('a socket without a caller is closed with 4401, one with a caller stays', async () => {
+  const [anonymous, known] = [raw(), raw()];
+  await Promise.all([initialised(anonymous, {}), initialised(known, { apiKey: 'good' })]);
+  const [code, reason] = (await once(anonymous, 'close')) as [number, Buffer];
+  expect([code, String(reason)]).toEqual([4401, 'auth.required']);
+  expect(known.readyState).toBe(known.OPEN);
+});
+
+test('a socket that sends much before its caller is known is cut off', async () => {
+  const socket = raw();
+  await once(socket, 'open');
+  socket.send(JSON.stringify({ type: 'connection_init', payload: { text: 'x'.repeat(4_500) } }));
+  await once(socket, 'close');
+});
+
+test('sockets without a caller, however many, cost no caller with a key its socket', async () => {
+  const known = raw();
+  await initialised(known, { apiKey: 'good' });
+  for (let i = 0; i < 100; i++) await once(raw(), 'open');
+  const late = raw();
+  await initialised(late, { apiKey: 'other1' });
+  expect([known.readyState, late.readyState]).toEqual([known.OPEN, late.OPEN]);
+  expect(sockets.filter((socket) => socket.readyState === socket.OPEN).length).toBeLessThanOrEqual(2 + 4);
+});
+
+test('a tenant has no more sockets than its own share, and another still gets one', async () => {
+  await Promise.all(['other1', 'other2'].map((apiKey) => initialised(raw(), { apiKey })));
+  const third = raw();
+  await once(third, 'open');
+  third.send(JSON.stringify({ type: 'connection_init', payload: { apiKey: 'other3' } }));
+  const [code, reason] = (await once(third, 'close')) as [number, Buffer];
+  expect([code, String(reason)]).toEqual([4429, 'limit.in_flight']);
+  await initialised(raw(), { apiKey: 'good' });
 });
 
 test('more operations than a socket may have under way are refused, the others go on', async () => {
@@ -195,10 +256,10 @@ test('more operations than a socket may have under way are refused, the others g
 });
 
 test('more sockets than the process takes are refused at the handshake', async () => {
-  const open = Array.from({ length: 4 }, () => raw());
-  await Promise.all(open.map((socket) => once(socket, 'open')));
-  const fifth = raw();
-  const [, response] = (await once(fifth, 'unexpected-response')) as [unknown, { statusCode: number }];
+  await Promise.all(['other1', 'other2', 'third1', 'third2', 'good'].map((apiKey) => initialised(raw(), { apiKey })));
+  await Promise.all([raw(), raw()].map((socket) => once(socket, 'open')));
+  const late = raw();
+  const [, response] = (await once(late, 'unexpected-response')) as [unknown, { statusCode: number }];
   expect(response.statusCode).toBe(503);
 });
 

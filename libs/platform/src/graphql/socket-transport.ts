@@ -4,15 +4,27 @@ import { AppError, toAppError } from '@weir/kernel';
 import type { ExecutionArgs } from 'graphql';
 import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import { WebSocketServer, type WebSocket } from 'ws';
+import { assertJsonDepth, reportError } from '../http/index.ts';
 import type { Logger } from '../telemetry/index.ts';
 import type { GraphCaller, GraphContextFactory, GraphOrigin } from './graph-context.ts';
 import { formatted, graphErrorOf } from './graph-errors.ts';
 import type { GraphRunner, ReadyOperation } from './graph-runner.ts';
+import { SocketPlaces } from './socket-places.ts';
 
 /** Bounds of the sockets of one process. */
 export interface SocketLimits {
   /** Open sockets; more are refused with 503 at the handshake. */
   readonly maxSockets: number;
+  /** Open sockets of one tenant; more are closed (4429) once their caller is known. */
+  readonly maxSocketsPerTenant: number;
+  /** Open sockets without a caller of one address; the oldest gives way. */
+  readonly maxAnonymousSocketsPerAddress: number;
+  /** Open sockets without a caller, of all addresses; the oldest gives way. */
+  readonly maxAnonymousSockets: number;
+  /** How long a socket may stay open without a caller. */
+  readonly anonymousTimeoutMs: number;
+  /** Bytes that a socket may send before its caller is known. */
+  readonly maxAnonymousBytes: number;
   /** Operations under way on one socket; more are answered with an error. */
   readonly maxOperationsPerSocket: number;
   /** How long a new socket may stay silent before `connection_init`. */
@@ -27,6 +39,11 @@ export interface SocketLimits {
 
 export const DEFAULT_SOCKET_LIMITS: SocketLimits = {
   maxSockets: 2_000,
+  maxSocketsPerTenant: 200,
+  maxAnonymousSocketsPerAddress: 20,
+  maxAnonymousSockets: 200,
+  anonymousTimeoutMs: 10_000,
+  maxAnonymousBytes: 16_384,
   maxOperationsPerSocket: 50,
   initTimeoutMs: 5_000,
   pingIntervalMs: 15_000,
@@ -49,12 +66,16 @@ export interface SocketTransportOptions<C extends GraphCaller> {
   /** Who speaks on the socket; asked at `connection_init`, for each operation, and every `recheckIntervalMs`. Throws an `AppError` to refuse. */
   authenticateSocket(credentials: SocketCredentials): C | Promise<C>;
   readonly createContext: GraphContextFactory<C>;
+  /** What counts as one address in limits per address. */
+  addressOf(request: IncomingMessage): string;
   readonly logger: Logger;
 }
 
 interface Extra {
   readonly socket: WebSocket;
   readonly request: IncomingMessage;
+  /** Ends what is only bounded while the socket has no caller. */
+  identified(): void;
   /** What to call when the socket goes away, by the id of the operation that waits for it. */
   readonly gone: Map<string, Set<() => void>>;
 }
@@ -78,13 +99,26 @@ export function mountSockets<C extends GraphCaller>(
     perMessageDeflate: false,
     clientTracking: true,
   });
+  const places = new SocketPlaces<WebSocket>({
+    maxPerTenant: limits.maxSocketsPerTenant,
+    maxAnonymousPerAddress: limits.maxAnonymousSocketsPerAddress,
+    maxAnonymous: limits.maxAnonymousSockets,
+  });
   const credentialsOf = new WeakMap<WebSocket, SocketCredentials>();
 
   const graph = makeServer<Record<string, unknown>, Extra>({
     connectionInitWaitTimeout: limits.initTimeoutMs,
     onConnect: async ({ connectionParams, extra }) => {
       const credentials = { params: connectionParams ?? {}, request: extra.request };
-      if (!(await isAdmitted(extra.socket, credentials))) return;
+      const caller = await admitted(extra.socket, credentials);
+      if (caller === null) return;
+      if (caller.principal !== undefined) {
+        if (!places.identified(extra.socket, caller.principal.tenantId)) {
+          extra.socket.close(CloseCode.TooManyInitialisationRequests, 'limit.in_flight');
+          return;
+        }
+        extra.identified();
+      }
       credentialsOf.set(extra.socket, credentials);
     },
     onSubscribe: async ({ subscriptions, extra }, id, payload) => {
@@ -124,18 +158,17 @@ export function mountSockets<C extends GraphCaller>(
       ),
   });
 
-  async function isAdmitted(socket: WebSocket, credentials: SocketCredentials): Promise<boolean> {
+  async function admitted(socket: WebSocket, credentials: SocketCredentials): Promise<C | null> {
     try {
-      await options.authenticateSocket(credentials);
-      return true;
+      return await options.authenticateSocket(credentials);
     } catch (error) {
       refuse(socket, toAppError(error));
-      return false;
+      return null;
     }
   }
 
   function refuse(socket: WebSocket, error: AppError): void {
-    if (error.kind === 'internal') logger.error({ err: error.cause ?? error }, 'a socket could not be authenticated');
+    reportError(error, '', logger);
     const code =
       error.kind === 'unauthenticated'
         ? CloseCode.Unauthorized
@@ -145,8 +178,10 @@ export function mountSockets<C extends GraphCaller>(
     socket.close(code, error.code);
   }
 
-  function accept(socket: WebSocket, request: IncomingMessage): void {
-    const extra: Extra = { socket, request, gone: new Map() };
+  function accept(socket: WebSocket, request: IncomingMessage, stream: Duplex): void {
+    // Not closed politely: who opens many need not answer, and the place is needed now.
+    for (const evicted of places.opened(socket, options.addressOf(request))) evicted.terminate();
+    const extra: Extra = { socket, request, gone: new Map(), identified: boundUntilIdentified(socket, stream, limits) };
     let isAlive = true;
     const ping = setInterval(() => {
       if (!isAlive || socket.bufferedAmount > limits.maxBufferedBytes) {
@@ -167,7 +202,14 @@ export function mountSockets<C extends GraphCaller>(
         onMessage: (listener) =>
           socket.on('message', (data) => {
             // ws hands over Buffers unless it is told otherwise.
-            listener(Buffer.isBuffer(data) ? data.toString() : '').catch((error: unknown) => {
+            const message = Buffer.isBuffer(data) ? data : Buffer.alloc(0);
+            try {
+              assertJsonDepth(message);
+            } catch (error) {
+              socket.close(CloseCode.BadRequest, toAppError(error).code);
+              return;
+            }
+            listener(message.toString()).catch((error: unknown) => {
               logger.error({ err: error }, 'a message on a socket failed');
               socket.close(CloseCode.InternalServerError, 'internal.error');
             });
@@ -177,6 +219,8 @@ export function mountSockets<C extends GraphCaller>(
     );
     socket.once('close', (code, reason) => {
       clearInterval(ping);
+      places.closed(socket);
+      extra.identified();
       for (const listeners of extra.gone.values()) for (const listener of listeners) listener();
       extra.gone.clear();
       closed(code, String(reason)).catch((error: unknown) => logger.error({ err: error }, 'a socket could not be cleaned up'));
@@ -193,14 +237,14 @@ export function mountSockets<C extends GraphCaller>(
       answerAndEnd(stream, '503 Service Unavailable');
       return;
     }
-    sockets.handleUpgrade(request, stream, head, (socket) => accept(socket, request));
+    sockets.handleUpgrade(request, stream, head, (socket) => accept(socket, request, stream));
   };
   server.on('upgrade', onUpgrade);
 
   const recheck = setInterval(() => {
     for (const socket of sockets.clients) {
       const credentials = credentialsOf.get(socket);
-      if (credentials !== undefined) void isAdmitted(socket, credentials);
+      if (credentials !== undefined) void admitted(socket, credentials);
     }
   }, limits.recheckIntervalMs);
   recheck.unref();
@@ -214,6 +258,26 @@ export function mountSockets<C extends GraphCaller>(
       await new Promise<void>((resolve) => sockets.close(() => resolve()));
       clearTimeout(force);
     },
+  };
+}
+
+/**
+ * Closes the socket when it has no caller in time, or sends much before it has one.
+ *
+ * @returns ends these bounds
+ */
+function boundUntilIdentified(socket: WebSocket, stream: Duplex, limits: SocketLimits): () => void {
+  const timer = setTimeout(() => socket.close(CloseCode.Unauthorized, 'auth.required'), limits.anonymousTimeoutMs);
+  let received = 0;
+  // On the stream: ws would hold a message until it is whole.
+  const onData = (chunk: Buffer): void => {
+    received += chunk.length;
+    if (received > limits.maxAnonymousBytes) socket.terminate();
+  };
+  stream.on('data', onData);
+  return () => {
+    clearTimeout(timer);
+    stream.off('data', onData);
   };
 }
 

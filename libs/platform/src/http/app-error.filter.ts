@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from '../telemetry/index.ts';
 import { errorBody, errorHeaders, httpStatusOf } from './error-answers.ts';
 import { fromFrameworkError } from './errors.ts';
+import { reportError } from './report-error.ts';
 import { requestContext } from './request-context.ts';
 
 /** Answers every error of an HTTP handler from the error table. Resolvers' errors are answered by the GraphQL driver. */
@@ -21,10 +22,10 @@ export class AppErrorFilter implements ExceptionFilter {
   }
 }
 
-/** Sends an error in the REST shape; what nobody foresaw is logged with its cause and told only by its request id. */
+/** Reports an error and sends it in the REST shape; an unforeseen one is described to the caller by its request id only. */
 export function sendError(reply: FastifyReply, thrown: unknown, requestId: string, logger: Logger): void {
   const error = fromFrameworkError(thrown);
-  if (error.kind === 'internal') logger.error({ err: error.cause ?? error, requestId }, 'request failed');
+  reportError(error, requestId, logger);
   if (reply.sent) return;
   void reply
     .status(httpStatusOf(error))

@@ -3,6 +3,8 @@ import { AppError } from '@weir/kernel';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { errorBody, requestContext, requestIdOf, sendError } from '../http/index.ts';
 import type { Logger } from '../telemetry/index.ts';
+import { isOpenPath } from './http-surface.ts';
+import type { Readiness } from './readiness.ts';
 
 /** Answers what is no HTTP, in the shape of every other error, and hangs up. */
 export function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
@@ -32,6 +34,24 @@ function refusalOf(code: string | undefined): [status: string, error: AppError] 
 /** Answers an address that Fastify cannot read (`%` without two digits, too long a name), which meets no hook and no route. */
 export function refuseBadAddress(logger: Logger): (error: Error, request: FastifyRequest, reply: FastifyReply) => void {
   return (error, request, reply) => sendError(reply, error, requestContext(request).requestId || requestIdOf(undefined), logger);
+}
+
+/** When another process of the service is worth asking. */
+const STOPPING_RETRY_MS = 1_000;
+
+/**
+ * Refuses what arrives while the process stops, on connections that were open before, with `service.stopping`. Health goes on telling
+ * that the process lives and is not ready. In `preParsing`, after every hook that names the request and recognises its caller, so that
+ * each surface answers in its own shape.
+ */
+export function refuseWhileStopping(fastify: FastifyInstance, readiness: Readiness): void {
+  fastify.addHook('preParsing', (request, reply, _payload, done) => {
+    if (!readiness.isDraining || isOpenPath(request.url)) done();
+    else {
+      void reply.header('connection', 'close');
+      done(new AppError('service.stopping', { retryAfterMs: STOPPING_RETRY_MS }));
+    }
+  });
 }
 
 declare module 'fastify' {

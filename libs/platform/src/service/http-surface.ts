@@ -65,12 +65,17 @@ export function traceRequests(fastify: FastifyInstance): void {
 
 const OPEN_PATHS = new Set(['/health/live', '/health/ready', '/metrics']);
 
+/** Is this answered whoever asks, and while the process stops? */
+export function isOpenPath(url: string): boolean {
+  return OPEN_PATHS.has(url.split('?', 1)[0] ?? '');
+}
+
 /** Refuses every request without a valid internal token for this service, except health and metrics. */
 export function guardInternalPort(fastify: FastifyInstance, verifier: InternalTokenVerifier, logger: Logger): void {
   fastify.addHook('onRequest', (request, reply, done) => {
     const requestId = requestIdOf(request.headers[REQUEST_ID_HEADER]);
     void reply.header(REQUEST_ID_HEADER, requestId);
-    if (OPEN_PATHS.has(request.url.split('?', 1)[0] ?? '')) {
+    if (isOpenPath(request.url)) {
       done();
       return;
     }

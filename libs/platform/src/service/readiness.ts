@@ -33,6 +33,11 @@ export class Readiness {
     this.#checks.set(name, check);
   }
 
+  /** Is the process stopping? */
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
   /** From now on the process is not ready: it is stopping. */
   drain(): void {
     this.#isDraining = true;

@@ -6,12 +6,12 @@ import type { InternalTokenVerifier } from '@weir/access';
 import { createEventBus } from '../bus/index.ts';
 import { loadSettings, readEnvironment, SettingsError, type SettingDefinitions, type SettingsOf } from '../config/index.ts';
 import { hangUpWhenAnswered } from '../http/hang-up.ts';
-import { AppErrorFilter } from '../http/index.ts';
+import { AppErrorFilter, trustIn } from '../http/index.ts';
 import { createLogger, createMetrics, startTracing, type Logger } from '../telemetry/index.ts';
 import { awaitPostgres } from './await-postgres.ts';
 import { baseSettings, type BaseSettings } from './base-settings.ts';
 import { busConfigOf } from './bus-config.ts';
-import { refuseBadAddress, refuseBrokenRequest, refuseCompressedBodies } from './early-refusals.ts';
+import { refuseBadAddress, refuseBrokenRequest, refuseCompressedBodies, refuseWhileStopping } from './early-refusals.ts';
 import { guardInternalPort, mountHealth, mountMetrics, timeRequests, traceRequests } from './http-surface.ts';
 import { readKeySet, readSigningKey } from './keys.ts';
 import { NestLogger } from './nest-logger.ts';
@@ -32,6 +32,8 @@ export interface ServiceDefinition<D extends SettingDefinitions> {
   readonly bodyLimitBytes?: (settings: SettingsOf<D>) => number;
   /** `public` for the edge alone: no internal token is asked, metrics are not served on its port. */
   readonly surface?: 'internal' | 'public';
+  /** Proxies whose `X-Forwarded-…` headers are believed, as `trustIn` takes them; none when absent. */
+  readonly trustedProxies?: (settings: SettingsOf<D>) => readonly string[];
   /** Answers the errors of HTTP handlers, and those before them (a body too large), in another shape than the REST one. */
   readonly errorFilter?: (logger: Logger) => ExceptionFilter;
   /** What other processes of the service measure, each in prom-client's JSON; added up with what this one measures. */
@@ -51,6 +53,9 @@ export async function startService<D extends SettingDefinitions>(
   parts: ServiceParts & { readonly settings: BaseSettings & SettingsOf<D> },
 ): Promise<RunningService> {
   const adapter = new FastifyAdapter({
+    trustProxy: trustIn(definition.trustedProxies?.(parts.settings) ?? []),
+    // A request that arrives while the process stops gets an answer of the error table, from `refuseWhileStopping`.
+    return503OnClosing: false,
     bodyLimit: definition.bodyLimitBytes?.(parts.settings) ?? DEFAULT_BODY_LIMIT_BYTES,
     forceCloseConnections: 'idle',
     // A caller that sends its request slower than this is cut off; the answer may take longer.
@@ -70,6 +75,7 @@ export async function startService<D extends SettingDefinitions>(
   const fastify = adapter.getInstance();
   const readiness = app.get(Readiness);
   const hangUp = hangUpWhenAnswered(fastify);
+  refuseWhileStopping(fastify, readiness);
   refuseCompressedBodies(fastify);
   timeRequests(fastify, parts.metrics);
   traceRequests(fastify);

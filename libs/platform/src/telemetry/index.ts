@@ -1,5 +1,15 @@
 export { createLogger, type Logger, type LoggerOptions } from './logger.ts';
-export { addedUp, Counter, createMetrics, Gauge, Histogram, httpRequestHistogram, LATENCY_BUCKETS_SECONDS, Registry } from './metrics.ts';
+export {
+  addedUp,
+  countError,
+  Counter,
+  createMetrics,
+  Gauge,
+  Histogram,
+  httpRequestHistogram,
+  LATENCY_BUCKETS_SECONDS,
+  Registry,
+} from './metrics.ts';
 export { currentRequestId, inRequest } from './request-scope.ts';
 export {
   currentSpanParent,

@@ -1,4 +1,5 @@
-import { AggregatorRegistry, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import type { ErrorCode } from '@weir/kernel';
+import { AggregatorRegistry, collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
 
 export { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
@@ -10,7 +11,21 @@ export function createMetrics(service: string): Registry {
   const registry = new Registry();
   registry.setDefaultLabels({ service });
   collectDefaultMetrics({ register: registry });
+  registry.registerMetric(errors);
   return registry;
+}
+
+/** One for the process: errors are answered in many places, below and above what knows the registry. */
+const errors = new Counter({
+  name: 'weir_errors_total',
+  help: 'Errors that were answered, by code of the error table',
+  labelNames: ['code'],
+  registers: [],
+});
+
+/** Counts an error that is answered. */
+export function countError(code: ErrorCode): void {
+  errors.inc({ code });
 }
 
 export function httpRequestHistogram(registry: Registry): Histogram<'method' | 'route' | 'status'> {

@@ -1,13 +1,15 @@
 import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
 import { SpanKind } from '@opentelemetry/api';
-import { Server, ServerCredentials, type handleUnaryCall, type ServerUnaryCall } from '@grpc/grpc-js';
+import { Server, ServerCredentials, type handleUnaryCall, type Metadata, type ServerUnaryCall } from '@grpc/grpc-js';
 import { REQUEST_ID_HEADER } from '@weir/access';
 import { ERROR_KINDS } from '@weir/kernel';
-import { fromFrameworkError, requestIdOf } from '@weir/platform/http';
+import { fromFrameworkError, reportError, requestIdOf } from '@weir/platform/http';
 import { LOGGER, METRICS, SETTINGS } from '@weir/platform/service';
 import { Histogram, inRequest, inSpan, LATENCY_BUCKETS_SECONDS, type Logger, type Registry } from '@weir/platform/telemetry';
+import { Authenticator } from '../../edge/authenticator.ts';
 import type { CallerPresence } from '../caller-presence.ts';
 import type { GatewaySettings } from '../../settings.ts';
+import { callersFirst } from './callers-first.ts';
 import { GrpcMethods, type GrpcCall } from './grpc-methods.ts';
 import { metadataOf, serviceErrorOf } from './grpc-status.ts';
 import { inferenceServiceDefinition } from './service-definition.ts';
@@ -35,6 +37,7 @@ export class GrpcServer implements OnApplicationBootstrap, BeforeApplicationShut
     @Inject(LOGGER) private readonly logger: Logger,
     @Inject(METRICS) metrics: Registry,
     @Inject(GrpcMethods) private readonly methods: GrpcMethods,
+    @Inject(Authenticator) authenticator: Authenticator,
   ) {
     this.#server = new Server({
       'grpc.max_receive_message_length': settings.bodyLimitBytes,
@@ -44,6 +47,13 @@ export class GrpcServer implements OnApplicationBootstrap, BeforeApplicationShut
       'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
       'grpc.max_connection_idle_ms': MAX_IDLE_MS,
       'grpc.max_metadata_size': MAX_METADATA_BYTES,
+      interceptors: [
+        callersFirst(authenticator, (method, thrown, metadata) => {
+          const refusal = this.#refusalOf(thrown, requestIdOf(headerOf(metadata, REQUEST_ID_HEADER)));
+          this.#calls.observe({ method, status: refusal.status }, 0);
+          return refusal;
+        }),
+      ],
     });
     this.#calls = new Histogram({
       name: 'weir_grpc_request_seconds',
@@ -92,25 +102,32 @@ export class GrpcServer implements OnApplicationBootstrap, BeforeApplicationShut
             finish('OK');
           },
           (thrown: unknown) => {
-            const error = fromFrameworkError(thrown);
-            if (error.kind === 'internal' || error.kind === 'unavailable')
-              this.logger.warn({ err: error.cause ?? error, code: error.code, requestId: known.requestId }, 'inference failed');
-            const refusal = serviceErrorOf(error);
-            refusal.metadata.set(REQUEST_ID_HEADER, known.requestId);
+            const refusal = this.#refusalOf(thrown, known.requestId);
             answer(refusal);
-            finish(ERROR_KINDS[error.kind].grpcStatus);
+            finish(refusal.status);
           },
         );
       void inRequest(known.requestId, work);
     };
   }
+
+  /** Reports an error. @returns it as gRPC answers it, and the name of its status */
+  #refusalOf(thrown: unknown, requestId: string): ReturnType<typeof serviceErrorOf> & { readonly status: string } {
+    const error = fromFrameworkError(thrown);
+    reportError(error, requestId, this.logger);
+    const refusal = serviceErrorOf(error);
+    refusal.metadata.set(REQUEST_ID_HEADER, requestId);
+    return { ...refusal, status: ERROR_KINDS[error.kind].grpcStatus };
+  }
+}
+
+function headerOf(metadata: Metadata, name: string): string | undefined {
+  const [value] = metadata.get(name);
+  return typeof value === 'string' ? value : undefined;
 }
 
 function callOf(call: ServerUnaryCall<never, object>): GrpcCall {
-  const header = (name: string): string | undefined => {
-    const [value] = call.metadata.get(name);
-    return typeof value === 'string' ? value : undefined;
-  };
+  const header = (name: string): string | undefined => headerOf(call.metadata, name);
   const deadline = call.getDeadline();
   return {
     header,

@@ -311,6 +311,34 @@ describe('the other methods', () => {
   });
 });
 
+test('without a valid credential a call is refused before its message is decoded', async () => {
+  for (const [authorization, code] of [
+    [null, 'auth.required'],
+    ['Bearer weir_sk_wrong', 'auth.invalid'],
+  ] as const) {
+    const metadata = new Metadata();
+    metadata.set('x-request-id', 'request-42');
+    if (authorization !== null) metadata.set('authorization', authorization);
+    const noMessage = Buffer.alloc(100_000, 0xff);
+    const refusal = await new Promise<ServiceError | null>((resolve) => {
+      client.makeUnaryRequest(
+        '/inference.GRPCInferenceService/ModelInfer',
+        () => noMessage,
+        () => null,
+        {},
+        metadata,
+        {},
+        resolve,
+      );
+    });
+    expect([refusal?.code, refusal?.metadata.get('x-weir-error-code'), refusal?.metadata.get('x-request-id')]).toEqual([
+      status.UNAUTHENTICATED,
+      [code],
+      ['request-42'],
+    ]);
+  }
+});
+
 test("another tenant's private model does not exist, whatever is asked of it", async () => {
   await world.deploy({ modelId: 'model-6', model: 'rival/own', versionId: 'version-1', ownerTenantId: 'rival', visibility: 'private' });
   const rival = await world.aKey('rival');
