@@ -146,6 +146,41 @@ describe('guessing the password of one account from many networks', () => {
   });
 });
 
+describe('a tenant that adds an address which a person of another tenant has', () => {
+  const ADD = 'mutation ($input: AddPersonInput!) { addPerson(input: $input) { person { id } } }';
+
+  it("gets no further guesses at that person's password by signing in rightly in between", async () => {
+    const [victim, rival] = [await aTenant(auth, operator), await aTenant(auth, operator)];
+    const network = aNetwork();
+    await auth.graphql(rival.owner, ADD, { input: { email: victim.ownerEmail, name: 'X', password: 'known to the rival' } });
+    for (let round = 0; round < 2; round++) {
+      expect(
+        countOf(
+          await guesses(
+            6,
+            () => victim.ownerEmail,
+            () => network,
+          ),
+          401,
+        ),
+      ).toBe(6);
+      expect((await signIn(auth, victim.ownerEmail, 'known to the rival', network)).status).toBe(200);
+    }
+    expect((await signIn(auth, victim.ownerEmail, PASSWORD, network)).status).toBe(401);
+    expect((await signIn(auth, victim.ownerEmail, PASSWORD, aNetwork())).status).toBe(200);
+  });
+
+  it('gets no known device for that person', async () => {
+    const { email, device } = await anAttackedPerson();
+    const rival = await aTenant(auth, operator);
+    await auth.graphql(rival.owner, ADD, { input: { email, name: 'X', password: 'known to the rival' } });
+    const proof = deviceCookieOf(await signIn(auth, email, 'known to the rival', aNetwork()));
+    expect(proof.split('=')[0]).toBe(device.split('=')[0]);
+    expect((await signIn(auth, email, PASSWORD, aNetwork(), proof)).status).toBe(401);
+    expect(await (await signIn(auth, email, PASSWORD, aNetwork(), device)).json()).toMatchObject({ person: { email, role: 'owner' } });
+  });
+});
+
 describe('guessing passwords of many accounts from one network', () => {
   const person = (i: number): string => `person-${i}@many.example`;
 

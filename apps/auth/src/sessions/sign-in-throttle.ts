@@ -4,16 +4,16 @@ import { AppError, type Clock } from '@weir/kernel';
 import { ACROSS_TENANTS, Database } from '@weir/platform/database';
 import { CLOCK } from '@weir/platform/service';
 import type { AuthDatabase } from '../auth-database.ts';
-import { accountOf, type KnownDevice } from './known-device.ts';
+import type { KnownDevice } from './known-device.ts';
 import { networkOf } from './network.ts';
 import {
   countWide,
-  lockHistory,
+  lockHistories,
   purgeAttempts,
   saveSource,
   takeBackWide,
   takeBackFromSource,
-  type AttemptKeys,
+  type AccountKeys,
 } from './sign-in-attempts.store.ts';
 import { decide, type SignInDecision } from './sign-in-delay.ts';
 
@@ -31,21 +31,30 @@ export const MAX_IN_PROGRESS = 16;
 export interface SignInSource {
   /** Network address of the client, as the gateway saw it. */
   readonly address: string;
-  /** Proof of an earlier sign-in to the account; null without one. */
+  /** Proof of an earlier sign-in; null without one. */
   readonly device: KnownDevice | null;
+}
+
+interface CountedAccount extends AccountKeys {
+  /** Id of the person; null for an address that nobody has. */
+  readonly personId: string | null;
+  readonly isKnownDevice: boolean;
 }
 
 /** An admitted attempt, to be settled by `succeeded`, `failed` or `withdrawn`. */
 export interface SignInAttempt {
-  readonly keys: AttemptKeys;
-  /** Bounds attempts in progress: the network or the known device. */
-  readonly origin: string;
+  /** Accounts whose password may be checked now. */
+  readonly admitted: readonly CountedAccount[];
+  readonly network: string;
 }
 
 /**
- * Delays password guessing by account and source (a network, or a device that signed in before), see `decide`. Counts are in
- * PostgreSQL: they hold for all processes of auth and survive a restart. An attempt is counted before its password is checked
- * and taken back when it was right, so a burst of guesses is not admitted together.
+ * Delays password guessing by account and source (a network, or a device on which the person signed in before), see `decide`.
+ * Counts are in PostgreSQL: they hold for all processes of auth and survive a restart. An attempt is counted before the password
+ * is checked and taken back when it was right, so a burst of guesses is not admitted together.
+ *
+ * An e-mail address may stand for people of several tenants. Each of them is counted for itself: who has one of the passwords, or
+ * sets one, gets no further guesses at the others.
  */
 @Injectable()
 export class SignInThrottle {
@@ -60,91 +69,112 @@ export class SignInThrottle {
   }
 
   /**
-   * Counts an attempt as failed until it is settled.
+   * Counts an attempt at each account that admits one as failed until it is settled.
    *
-   * @throws auth.too_many_attempts  with the time after which the source's next attempt is admitted
+   * @param email         counted in place of an account where nobody has it
+   * @param personIds     the people who have it
+   * @throws auth.too_many_attempts  no account admits one; with the time after which the next attempt is admitted
    */
-  async begin(email: string, source: SignInSource): Promise<SignInAttempt> {
-    const attempt = attemptOf(email, source);
-    this.#enter(attempt.origin);
+  async begin(email: string, personIds: readonly string[], { address, device }: SignInSource): Promise<SignInAttempt> {
+    const origin = `network ${networkOf(address)}`;
+    const accounts = (personIds.length === 0 ? [null] : personIds)
+      .map((personId) => accountOf(email, personId, origin, device))
+      .sort((one, other) => (one.source < other.source ? -1 : 1));
+    const network = digest(origin);
+    this.#enter(network);
     try {
       const nowMs = this.#clock.now();
-      const decision = await this.#count(attempt.keys, source.device !== null, nowMs);
-      if (!decision.isAdmitted) throw new AppError('auth.too_many_attempts', { retryAfterMs: decision.notBeforeMs - nowMs });
-      return attempt;
+      const decisions = await this.#count(accounts, network, nowMs);
+      const admitted = accounts.filter((_, index) => decisions[index]?.isAdmitted);
+      if (admitted.length === 0) {
+        const notBeforeMs = Math.min(...decisions.map((decision) => decision.notBeforeMs));
+        throw new AppError('auth.too_many_attempts', { retryAfterMs: notBeforeMs - nowMs });
+      }
+      return { admitted, network };
     } catch (error) {
-      this.#leave(attempt.origin);
+      this.#leave(network);
       throw error;
     }
   }
 
-  /** The password was right: clears the failures of this source, and takes back this attempt alone from the account and the network. */
-  async succeeded({ keys, origin }: SignInAttempt): Promise<void> {
-    this.#leave(origin);
+  /**
+   * The password was that of a person: clears the failures of their source, and takes back this attempt alone from their account
+   * and from the network. For other people with the address it stays a failure.
+   */
+  async succeeded({ admitted, network }: SignInAttempt, personId: string): Promise<void> {
+    this.#leave(network);
     const nowMs = this.#clock.now();
     await this.#database.sqlTransaction(ACROSS_TENANTS, async (client) => {
+      const own = admitted.filter((account) => account.personId === personId);
       // The record stays: a source that proved the password is not new, and does not wait for the wide counts.
-      await saveSource(client, keys.source, 0, new Date(nowMs), new Date(nowMs + SOURCE_MEMORY_MS));
-      await takeBackWide(client, keys);
+      for (const { source } of own) await saveSource(client, source, 0, new Date(nowMs), new Date(nowMs + SOURCE_MEMORY_MS));
+      await takeBackWide(client, wideKeys(own, network));
     });
   }
 
   /** The password was wrong: the attempt stays counted. */
-  failed({ origin }: SignInAttempt): void {
-    this.#leave(origin);
+  failed({ network }: SignInAttempt): void {
+    this.#leave(network);
   }
 
   /** The password was not checked: the attempt does not count. */
-  async withdrawn({ keys, origin }: SignInAttempt): Promise<void> {
-    this.#leave(origin);
+  async withdrawn({ admitted, network }: SignInAttempt): Promise<void> {
+    this.#leave(network);
+    const now = new Date(this.#clock.now());
     await this.#database.sqlTransaction(ACROSS_TENANTS, async (client) => {
-      await takeBackFromSource(client, keys.source, new Date(this.#clock.now()));
-      await takeBackWide(client, keys);
+      for (const { source } of admitted) await takeBackFromSource(client, source, now);
+      await takeBackWide(client, wideKeys(admitted, network));
     });
   }
 
-  async #count(keys: AttemptKeys, isKnownDevice: boolean, nowMs: number): Promise<SignInDecision> {
+  async #count(accounts: readonly CountedAccount[], network: string, nowMs: number): Promise<SignInDecision[]> {
     const now = new Date(nowMs);
     return this.#database.sqlTransaction(ACROSS_TENANTS, async (client) => {
       if (nowMs - this.#purgedAtMs >= PURGE_INTERVAL_MS) {
         this.#purgedAtMs = nowMs;
         await purgeAttempts(client, now, MAX_RECORDS);
       }
-      const history = await lockHistory(client, keys, now);
-      const decision = decide(history, isKnownDevice, nowMs);
-      const failures = history.source?.failures ?? 0;
-      if (decision.isAdmitted || history.source === null) {
+      const histories = await lockHistories(client, accounts, network, now);
+      const decisions = histories.map((history, index) => decide(history, accounts[index]?.isKnownDevice ?? false, nowMs));
+      const admitted: CountedAccount[] = [];
+      for (const [index, account] of accounts.entries()) {
+        const [history, decision] = [histories[index], decisions[index]];
+        if (history === undefined || decision === undefined) continue;
+        if (decision.isAdmitted) admitted.push(account);
+        else if (history.source !== null) continue;
+        const failures = (history.source?.failures ?? 0) + (decision.isAdmitted ? 1 : 0);
         const remembered = new Date(Math.max(decision.notBeforeMs, nowMs) + SOURCE_MEMORY_MS);
-        await saveSource(client, keys.source, decision.isAdmitted ? failures + 1 : failures, new Date(decision.notBeforeMs), remembered);
+        await saveSource(client, account.source, failures, new Date(decision.notBeforeMs), remembered);
       }
-      if (decision.isAdmitted) await countWide(client, keys, now, new Date(nowMs + WIDE_WINDOW_MS));
-      return decision;
+      if (admitted.length > 0) await countWide(client, wideKeys(admitted, network), now, new Date(nowMs + WIDE_WINDOW_MS));
+      return decisions;
     });
   }
 
   /** @throws auth.too_many_attempts */
-  #enter(origin: string): void {
-    const count = this.#inProgress.get(origin) ?? 0;
+  #enter(network: string): void {
+    const count = this.#inProgress.get(network) ?? 0;
     if (count >= MAX_IN_PROGRESS)
       throw new AppError('auth.too_many_attempts', { message: 'Too many sign-ins at once from one network.', retryAfterMs: 1_000 });
-    this.#inProgress.set(origin, count + 1);
+    this.#inProgress.set(network, count + 1);
   }
 
-  #leave(origin: string): void {
-    const count = (this.#inProgress.get(origin) ?? 1) - 1;
-    if (count === 0) this.#inProgress.delete(origin);
-    else this.#inProgress.set(origin, count);
+  #leave(network: string): void {
+    const count = (this.#inProgress.get(network) ?? 1) - 1;
+    if (count === 0) this.#inProgress.delete(network);
+    else this.#inProgress.set(network, count);
   }
 }
 
-function attemptOf(email: string, { address, device }: SignInSource): SignInAttempt {
-  const account = accountOf(email);
-  const network = `network ${networkOf(address)}`;
-  const origin = device === null ? network : `device ${device.id}`;
-  return {
-    origin,
-    keys: { source: digest(`source ${account} ${origin}`), account: digest(`account ${account}`), network: digest(network) },
-  };
+function accountOf(email: string, personId: string | null, network: string, device: KnownDevice | null): CountedAccount {
+  const account = digest(personId === null ? `address ${email}` : `person ${personId}`);
+  const isKnownDevice = device !== null && device.personId === personId;
+  return { personId, isKnownDevice, account, source: digest(`source ${account} ${isKnownDevice ? `device ${device.id}` : network}`) };
+}
+
+/** Accounts in their order, and the network. */
+function wideKeys(accounts: readonly CountedAccount[], network: string): string[] {
+  return [...accounts.map(({ account }) => account).sort(), network];
 }
 
 function digest(text: string): string {
