@@ -13,33 +13,20 @@ interface Row {
   readonly not_before: Date;
 }
 
-/**
- * Reads what is on record for an attempt at each of several accounts. Attempts of the same source wait for each other until their
- * transaction ends.
- *
- * @param accounts in the order of `source`, so that attempts at the same accounts never deadlock
- */
-export async function lockHistories(
-  client: ClientBase,
-  accounts: readonly AccountKeys[],
-  network: string,
-  now: Date,
-): Promise<SignInHistory[]> {
-  for (const { source } of accounts)
-    await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`weir.sign-in.${source}`]);
+/** Reads what is on record for an attempt. Attempts of the same source wait for each other until their transaction ends. */
+export async function readHistory(client: ClientBase, keys: AccountKeys, network: string, now: Date): Promise<SignInHistory> {
+  await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`weir.sign-in.${keys.source}`]);
   const { rows } = await client.query<Row>(
     'select key, failures, not_before from sign_in_attempts where key = any($1) and expires_at > $2',
-    [[network, ...accounts.flatMap(({ source, account }) => [source, account])], now],
+    [[keys.source, keys.account, network], now],
   );
   const byKey = new Map(rows.map((row) => [row.key, row]));
-  return accounts.map((keys) => {
-    const source = byKey.get(keys.source);
-    return {
-      source: source === undefined ? null : { failures: source.failures, notBeforeMs: source.not_before.getTime() },
-      accountFailures: byKey.get(keys.account)?.failures ?? 0,
-      networkFailures: byKey.get(network)?.failures ?? 0,
-    };
-  });
+  const source = byKey.get(keys.source);
+  return {
+    source: source === undefined ? null : { failures: source.failures, notBeforeMs: source.not_before.getTime() },
+    accountFailures: byKey.get(keys.account)?.failures ?? 0,
+    networkFailures: byKey.get(network)?.failures ?? 0,
+  };
 }
 
 /** Replaces the record of a source. */

@@ -8,14 +8,14 @@ import type { KnownDevice } from './known-device.ts';
 import { networkOf } from './network.ts';
 import {
   countWide,
-  lockHistories,
+  readHistory,
   purgeAttempts,
   saveSource,
   takeBackWide,
   takeBackFromSource,
   type AccountKeys,
 } from './sign-in-attempts.store.ts';
-import { decide, type SignInDecision } from './sign-in-delay.ts';
+import { decide, type SignInDecision, type SignInHistory } from './sign-in-delay.ts';
 
 /** Failures of a source are forgotten so long after the last one: several times the longest delay. */
 const SOURCE_MEMORY_MS = 2 * 3_600_000;
@@ -36,14 +36,19 @@ export interface SignInSource {
 }
 
 interface CountedAccount extends AccountKeys {
-  /** Id of the person; null for an address that nobody has. */
+  /** Id of a person; null for the e-mail address itself, whether or not anybody has it. */
   readonly personId: string | null;
   readonly isKnownDevice: boolean;
 }
 
+interface AccountDecision extends SignInDecision {
+  readonly account: CountedAccount;
+  readonly history: SignInHistory;
+}
+
 /** An admitted attempt, to be settled by `succeeded`, `failed` or `withdrawn`. */
 export interface SignInAttempt {
-  /** Accounts whose password may be checked now. */
+  /** The address, and those of its people whose password may be checked now. */
   readonly admitted: readonly CountedAccount[];
   readonly network: string;
 }
@@ -53,8 +58,9 @@ export interface SignInAttempt {
  * Counts are in PostgreSQL: they hold for all processes of auth and survive a restart. An attempt is counted before the password
  * is checked and taken back when it was right, so a burst of guesses is not admitted together.
  *
- * An e-mail address may stand for people of several tenants. Each of them is counted for itself: who has one of the passwords, or
- * sets one, gets no further guesses at the others.
+ * An e-mail address may stand for people of several tenants. The address alone decides whether an attempt is refused, so the answer
+ * does not tell how many they are. Each person is counted beside it: the password of one is not checked while their own count delays
+ * it, so that whoever has, or sets, the password of another person with the address gets no further guesses.
  */
 @Injectable()
 export class SignInThrottle {
@@ -69,28 +75,23 @@ export class SignInThrottle {
   }
 
   /**
-   * Counts an attempt at each account that admits one as failed until it is settled.
+   * Counts an attempt as failed until it is settled.
    *
-   * @param email         counted in place of an account where nobody has it
-   * @param personIds     the people who have it
-   * @throws auth.too_many_attempts  no account admits one; with the time after which the next attempt is admitted
+   * @param personIds  the people who have the address
+   * @throws auth.too_many_attempts  with the time after which the source's next attempt is admitted
    */
   async begin(email: string, personIds: readonly string[], { address, device }: SignInSource): Promise<SignInAttempt> {
     const origin = `network ${networkOf(address)}`;
-    const accounts = (personIds.length === 0 ? [null] : personIds)
-      .map((personId) => accountOf(email, personId, origin, device))
-      .sort((one, other) => (one.source < other.source ? -1 : 1));
+    const accounts = accountsOf(email, personIds, origin, device);
     const network = digest(origin);
     this.#enter(network);
     try {
       const nowMs = this.#clock.now();
       const decisions = await this.#count(accounts, network, nowMs);
-      const admitted = accounts.filter((_, index) => decisions[index]?.isAdmitted);
-      if (admitted.length === 0) {
-        const notBeforeMs = Math.min(...decisions.map((decision) => decision.notBeforeMs));
-        throw new AppError('auth.too_many_attempts', { retryAfterMs: notBeforeMs - nowMs });
-      }
-      return { admitted, network };
+      const ofAddress = decisions.find(({ account }) => account.personId === null);
+      if (ofAddress?.isAdmitted !== true)
+        throw new AppError('auth.too_many_attempts', { retryAfterMs: (ofAddress?.notBeforeMs ?? nowMs) - nowMs });
+      return { admitted: decisions.filter(({ isAdmitted }) => isAdmitted).map(({ account }) => account), network };
     } catch (error) {
       this.#leave(network);
       throw error;
@@ -105,7 +106,7 @@ export class SignInThrottle {
     this.#leave(network);
     const nowMs = this.#clock.now();
     await this.#database.sqlTransaction(ACROSS_TENANTS, async (client) => {
-      const own = admitted.filter((account) => account.personId === personId);
+      const own = admitted.filter((account) => account.personId === personId || account.personId === null);
       // The record stays: a source that proved the password is not new, and does not wait for the wide counts.
       for (const { source } of own) await saveSource(client, source, 0, new Date(nowMs), new Date(nowMs + SOURCE_MEMORY_MS));
       await takeBackWide(client, wideKeys(own, network));
@@ -127,27 +128,35 @@ export class SignInThrottle {
     });
   }
 
-  async #count(accounts: readonly CountedAccount[], network: string, nowMs: number): Promise<SignInDecision[]> {
+  async #count(accounts: readonly CountedAccount[], network: string, nowMs: number): Promise<AccountDecision[]> {
     const now = new Date(nowMs);
     return this.#database.sqlTransaction(ACROSS_TENANTS, async (client) => {
       if (nowMs - this.#purgedAtMs >= PURGE_INTERVAL_MS) {
         this.#purgedAtMs = nowMs;
         await purgeAttempts(client, now, MAX_RECORDS);
       }
-      const histories = await lockHistories(client, accounts, network, now);
-      const decisions = histories.map((history, index) => decide(history, accounts[index]?.isKnownDevice ?? false, nowMs));
-      const admitted: CountedAccount[] = [];
-      for (const [index, account] of accounts.entries()) {
-        const [history, decision] = [histories[index], decisions[index]];
-        if (history === undefined || decision === undefined) continue;
-        if (decision.isAdmitted) admitted.push(account);
-        else if (history.source !== null) continue;
-        const failures = (history.source?.failures ?? 0) + (decision.isAdmitted ? 1 : 0);
-        const remembered = new Date(Math.max(decision.notBeforeMs, nowMs) + SOURCE_MEMORY_MS);
-        await saveSource(client, account.source, failures, new Date(decision.notBeforeMs), remembered);
+      const decided: AccountDecision[] = [];
+      for (const account of accounts) {
+        const history = await readHistory(client, account, network, now);
+        decided.push({ account, history, ...decide(history, account.isKnownDevice, nowMs) });
       }
-      if (admitted.length > 0) await countWide(client, wideKeys(admitted, network), now, new Date(nowMs + WIDE_WINDOW_MS));
-      return decisions;
+      const isRefused = decided.some(({ account, isAdmitted }) => account.personId === null && !isAdmitted);
+      const counted = isRefused ? [] : decided.filter(({ isAdmitted }) => isAdmitted);
+      // A source without a record begins to wait now.
+      const waiting = decided.filter(({ history, isAdmitted }) => !isAdmitted && history.source === null);
+      for (const { account, history, isAdmitted, notBeforeMs } of [...counted, ...waiting]) {
+        const failures = (history.source?.failures ?? 0) + (isAdmitted ? 1 : 0);
+        const expiresAt = new Date(Math.max(notBeforeMs, nowMs) + SOURCE_MEMORY_MS);
+        await saveSource(client, account.source, failures, new Date(notBeforeMs), expiresAt);
+      }
+      if (counted.length > 0) {
+        const keys = wideKeys(
+          counted.map(({ account }) => account),
+          network,
+        );
+        await countWide(client, keys, now, new Date(nowMs + WIDE_WINDOW_MS));
+      }
+      return decided;
     });
   }
 
@@ -166,10 +175,16 @@ export class SignInThrottle {
   }
 }
 
-function accountOf(email: string, personId: string | null, network: string, device: KnownDevice | null): CountedAccount {
-  const account = digest(personId === null ? `address ${email}` : `person ${personId}`);
-  const isKnownDevice = device !== null && device.personId === personId;
-  return { personId, isKnownDevice, account, source: digest(`source ${account} ${isKnownDevice ? `device ${device.id}` : network}`) };
+/** The address and its people, in the order in which all attempts lock them. */
+function accountsOf(email: string, personIds: readonly string[], network: string, device: KnownDevice | null): CountedAccount[] {
+  const knownId = personIds.find((personId) => personId === device?.personId);
+  return [null, ...personIds]
+    .map((personId): CountedAccount => {
+      const account = digest(personId === null ? `address ${email}` : `person ${personId}`);
+      const isKnownDevice = knownId !== undefined && (personId === null || personId === knownId);
+      return { personId, isKnownDevice, account, source: digest(`source ${account} ${isKnownDevice ? `device ${device?.id}` : network}`) };
+    })
+    .sort((one, other) => (one.source < other.source ? -1 : 1));
 }
 
 /** Accounts in their order, and the network. */
