@@ -142,9 +142,11 @@ export class SignInThrottle {
       }
       const isRefused = decided.some(({ account, isAdmitted }) => account.personId === null && !isAdmitted);
       const counted = isRefused ? [] : decided.filter(({ isAdmitted }) => isAdmitted);
-      // A source without a record begins to wait now.
-      const waiting = decided.filter(({ history, isAdmitted }) => !isAdmitted && history.source === null);
-      for (const { account, history, isAdmitted, notBeforeMs } of [...counted, ...waiting]) {
+      for (const decision of decided) {
+        const { account, history, isAdmitted, notBeforeMs } = decision;
+        // A refused source without a record begins to wait now.
+        const isWaiting = !isAdmitted && history.source === null;
+        if (!isWaiting && !counted.includes(decision)) continue;
         const failures = (history.source?.failures ?? 0) + (isAdmitted ? 1 : 0);
         const expiresAt = new Date(Math.max(notBeforeMs, nowMs) + SOURCE_MEMORY_MS);
         await saveSource(client, account.source, failures, new Date(notBeforeMs), expiresAt);
