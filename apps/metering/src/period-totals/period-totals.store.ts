@@ -3,7 +3,16 @@ import { periodTotalled, usageRolled, type PeriodTotal, type UsageRolled } from 
 import { ACROSS_TENANTS, Database, Outbox } from '@weir/platform/database';
 import type { Period } from './period.ts';
 
-const TENANTS = `select distinct tenant_id from usage_hours where hour_start >= $1 and hour_start < $2`;
+/** From tenant to tenant along the primary key: `distinct` would read the hours of all years. */
+const TENANTS = `
+with recursive tenants as (
+  (select tenant_id from usage_hours order by tenant_id limit 1)
+  union all
+  select (select next.tenant_id from usage_hours as next where next.tenant_id > tenants.tenant_id order by next.tenant_id limit 1)
+  from tenants where tenants.tenant_id is not null
+)
+select tenant_id from tenants where tenant_id is not null and exists (
+  select from usage_hours as used where used.tenant_id = tenants.tenant_id and used.hour_start >= $1 and used.hour_start < $2)`;
 
 const TOTALS = `
 select meter, price_list_id as "priceListId", currency, trim_scale(sum(quantity))::text as quantity, sum(calls)::text as calls

@@ -9,12 +9,20 @@ const HOUR_MS = 3_600_000;
 /** Usage of an hour is usually in the ledger within seconds; what comes later than this after the hour is in the next totals. */
 const ALLOWANCE_MS = 5 * 60_000;
 
-/** The previous and the running month, without hours in which usage is still on its way. */
+/** The month that holds a moment, without hours in which usage is still on its way; null when none of its hours is over. */
+export function comparedMonth(momentMs: number, nowMs: number): Period | null {
+  const start = monthStart(momentMs, 0);
+  const closedMs = Math.floor((nowMs - ALLOWANCE_MS) / HOUR_MS) * HOUR_MS;
+  const through = new Date(Math.min(closedMs, monthStart(momentMs, 1).getTime()));
+  return through > start ? { start, through } : null;
+}
+
+/** The previous and the running month. */
 export function comparedPeriods(nowMs: number): readonly Period[] {
-  const through = new Date(Math.floor((nowMs - ALLOWANCE_MS) / HOUR_MS) * HOUR_MS);
-  const now = new Date(nowMs);
-  const month = (offset: number): Date => new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + offset, 1));
-  return [month(-1), month(0)]
-    .map((start, index) => ({ start, through: index === 0 && through > month(0) ? month(0) : through }))
-    .filter(({ start, through: end }) => end > start);
+  return [monthStart(nowMs, -1).getTime(), nowMs].map((momentMs) => comparedMonth(momentMs, nowMs)).filter((period) => period !== null);
+}
+
+function monthStart(momentMs: number, offset: number): Date {
+  const moment = new Date(momentMs);
+  return new Date(Date.UTC(moment.getUTCFullYear(), moment.getUTCMonth() + offset, 1));
 }
