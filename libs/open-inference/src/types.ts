@@ -146,12 +146,11 @@ export const USAGE_HEADER = 'x-weir-usage';
 /** Answer header of an error: the field of the request that is wrong. */
 export const ERROR_FIELD_HEADER = 'x-weir-error-field';
 
-/** What several parts of a call count together. */
+/** What several parts of a call count together, meter by meter. */
 export function sumOfUsage(parts: readonly InferenceUsage[]): InferenceUsage {
-  return parts.reduce((sum, part) => ({ inputs: sum.inputs + part.inputs, 'input-tokens': sum['input-tokens'] + part['input-tokens'] }), {
-    inputs: 0,
-    'input-tokens': 0,
-  });
+  const sum: InferenceUsage & Record<string, number> = { inputs: 0, 'input-tokens': 0 };
+  for (const part of parts) for (const [meter, count] of Object.entries(part)) sum[meter] = (sum[meter] ?? 0) + count;
+  return sum;
 }
 
 /** The counts as `USAGE_HEADER` carries them. */
