@@ -152,6 +152,38 @@ describe('what was promised to callers outlives restarts, replays and a full dis
     await booksAgree();
   });
 
+  test('a call whose caller disconnects after it had begun to run is in the ledger and on the invoice by what had begun', async () => {
+    const runsBegun = async (): Promise<number> => {
+      const metrics = await (await fetch(`${platform.internalUrlOf('worker')}/metrics`)).text();
+      return [...metrics.matchAll(/^weir_model_queue_seconds_count\{.*\} (\d+)$/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
+    };
+    const before = await runsBegun();
+    const caller = new AbortController();
+    const texts = Array.from({ length: 64 }, () => 'a rather good thing '.repeat(400));
+    const abandoned = client.fetch('/v2/models/sentiment/infer', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ inputs: [{ name: 'text', shape: [texts.length], datatype: 'BYTES', data: texts }] }),
+      signal: caller.signal,
+    });
+    await eventually(async () => expect(await runsBegun()).toBeGreaterThan(before));
+    caller.abort();
+    await expect(abandoned).rejects.toThrow();
+    const metered = await eventually(async () => {
+      const { receipts } = await administrator.data<{
+        receipts: { nodes: { outcome: string; quantities: { meter: string; quantity: string }[] }[] };
+      }>('{ receipts(first: 100) { nodes { outcome quantities { meter quantity } } } }');
+      const [cancelled, ...others] = receipts.nodes.filter(({ outcome }) => outcome !== 'ANSWERED');
+      expect([cancelled?.outcome, others]).toEqual(['CANCELLED', []]);
+      return Object.fromEntries(cancelled?.quantities.map(({ meter, quantity }) => [meter, Number(quantity)]) ?? []);
+    });
+    expect(metered.requests).toBe(1);
+    expect(metered.inputs).toBeGreaterThan(0);
+    expect(metered.inputs).toBeLessThanOrEqual(64);
+    expect(metered['input-tokens']).toBeGreaterThan(metered.inputs ?? 0);
+    await booksAgree();
+  });
+
   test('a worker that is told to stop answers the calls that are under way; others are told to come again', async () => {
     const failures = new Set<string>();
     let isStopped = false;

@@ -148,16 +148,11 @@ export const USAGE_HEADER = 'x-weir-usage';
 /** Answer header of an error: the field of the request that is wrong. */
 export const ERROR_FIELD_HEADER = 'x-weir-error-field';
 
-/** What several parts of a call count together. */
+/** What several parts of a call count together, meter by meter. */
 export function sumOfUsage(parts: readonly InferenceUsage[]): InferenceUsage {
-  const sum = { inputs: 0, 'input-tokens': 0 };
-  let seconds: number | undefined;
-  for (const part of parts) {
-    sum.inputs += part.inputs;
-    sum['input-tokens'] += part['input-tokens'];
-    if (part['audio-seconds'] !== undefined) seconds = (seconds ?? 0) + part['audio-seconds'];
-  }
-  return seconds === undefined ? sum : { ...sum, 'audio-seconds': seconds };
+  const sum: InferenceUsage & Record<string, number> = { inputs: 0, 'input-tokens': 0 };
+  for (const part of parts) for (const [meter, count] of Object.entries(part)) sum[meter] = (sum[meter] ?? 0) + count;
+  return sum;
 }
 
 /** The counts as `USAGE_HEADER` carries them. */

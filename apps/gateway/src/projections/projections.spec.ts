@@ -169,8 +169,8 @@ test('a worker whose last word is old at the start is not offered until it is he
   expect(projections.workers()).toHaveLength(2);
 });
 
-test('a wait for the record of an API key ends with the record, or with its time', async () => {
-  const { projections, put } = await someProjections();
+test('a wait for the record of an API key ends with the record, or with its time; a revoked key is not waited for', async () => {
+  const { projections, put, remove } = await someProjections();
   const digest = 'a'.repeat(64);
   expect(await projections.whenApiKey(digest, 1)).toBeUndefined();
   const waits = [projections.whenApiKey(digest, 60_000), projections.whenApiKey(digest, 60_000)];
@@ -186,4 +186,6 @@ test('a wait for the record of an API key ends with the record, or with its time
   put(apiKeyChanged, key);
   expect(await Promise.all(waits)).toEqual([key, key]);
   expect(await projections.whenApiKey(digest, 60_000)).toEqual(key);
+  remove(apiKeyChanged, digest);
+  expect(await projections.whenApiKey(digest, 60_000)).toBeUndefined();
 });

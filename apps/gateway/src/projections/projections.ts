@@ -20,6 +20,7 @@ import type { Clock } from '@weir/kernel';
 import { projectionOf, type EventBus, type Projection, type ProjectionChange } from '@weir/platform/bus';
 import { CLOCK, EVENT_BUS, LOGGER, Readiness } from '@weir/platform/service';
 import type { Logger } from '@weir/platform/telemetry';
+import { LRUCache } from 'lru-cache';
 import { DeploymentIndex } from './deployment-index.ts';
 import { PriceBook } from './price-book.ts';
 import { RecordWaits } from './record-waits.ts';
@@ -38,6 +39,7 @@ const EVENTS = {
 
 /** How often silent workers are looked for. */
 const EXPIRY_SWEEP_MS = 1_000;
+const MAX_REMOVED_API_KEYS = 10_000;
 
 /**
  * What the gateway knows of the platform, in memory: the last value of every key of the compacted topics it follows.
@@ -53,6 +55,8 @@ export class Projections implements OnModuleInit, OnApplicationShutdown {
   readonly #prices = new PriceBook();
   readonly #workers = new WorkerDirectory();
   readonly #apiKeyWaits = new RecordWaits<ApiKeyState>();
+  /** Digests of keys whose tombstone arrived here last: they have no record, and will get none. */
+  readonly #removedApiKeys = new LRUCache<string, true>({ max: MAX_REMOVED_API_KEYS });
   #projection: Projection<typeof EVENTS> | undefined;
   #sweep: NodeJS.Timeout | undefined;
 
@@ -106,9 +110,10 @@ export class Projections implements OnModuleInit, OnApplicationShutdown {
     return this.#projection?.maps.apiKeys.get(digest);
   }
 
-  /** A key's record once it is known; undefined when it is not within `timeoutMs`. */
+  /** A key's record once it is known; undefined when it is not within `timeoutMs`, and at once when the key was revoked. */
   async whenApiKey(digest: string, timeoutMs: number): Promise<ApiKeyState | undefined> {
-    return this.apiKeyByDigest(digest) ?? (await this.#apiKeyWaits.next(digest, timeoutMs));
+    const known = this.apiKeyByDigest(digest);
+    return known !== undefined || this.#removedApiKeys.has(digest) ? known : this.#apiKeyWaits.next(digest, timeoutMs);
   }
 
   tenant(id: string): TenantState | undefined {
@@ -179,7 +184,8 @@ export class Projections implements OnModuleInit, OnApplicationShutdown {
         this.#workers.apply(change.key, change.value, this.#clock.now(), this.#projection?.isCaughtUp() !== true);
         break;
       case 'apiKeys':
-        if (change.value !== undefined) this.#apiKeyWaits.arrived(change.key, change.value);
+        if (change.value === undefined) this.#removedApiKeys.set(change.key, true);
+        else this.#apiKeyWaits.arrived(change.key, change.value);
         break;
       case 'tenants':
       case 'sessions':
