@@ -49,6 +49,12 @@ Few, fixed, and keyed by tenant or by the thing itself, never one per tenant. A 
 |---|---|---|---|---|---|
 ${ALL_TOPICS.map(topicRow).join('\n')}
 
+Where a topic has three numbers of partitions, they are those of the size classes \`small\`, \`medium\` and \`large\` (\`WEIR_BUS_SIZE\`: up to about 1,000 answered calls a second, 10,000, more). The number is fixed when the topic is created: choose the class before the first start. \`WEIR_BUS_RETENTION_DAYS\` sets the retention of facts other than dead letters.
+
+**Rights.** A service appends to the topics that it writes and to its own dead letters, reads those that it reads, and is a member of the group of its own name. The embedded bus holds it by a role for each service and functions that check the grants ([decision 18](decisions/0018-roles-and-positions-on-the-bus.md)); on Kafka \`infra/kafka/acls.sh\`, which is generated from this table, sets the access control lists.
+
+**On Kafka** a service creates its topics that are missing with the cluster's \`default.replication.factor\` (\`WEIR_KAFKA_REPLICATION_FACTOR\` overrides it), with \`min.insync.replicas\` 2 where they get three copies (\`WEIR_KAFKA_MIN_INSYNC_REPLICAS\`), and with times of the brokers (\`LogAppendTime\`). Sends wait for all replicas in sync. In production: three brokers, \`default.replication.factor=3\`; an acknowledged record then survives the loss of one broker's disk, and services start while one broker is down. Topics that exist are never changed: at its start a service logs a warning \`a topic differs from its settings\` with each difference.
+
 ## Envelope
 
 The value of a record is JSON. Its attributes are those of CloudEvents 1.0 (\`id\`, \`type\`, \`source\`; \`time\` as \`occurredAt\`) plus the tenant and the trace. The type also stands in the header \`event-type\`, and the trace in \`traceparent\`.
@@ -65,7 +71,8 @@ ${events.map(([name, event]) => eventSection(name, event, comments)).join('\n\n'
 
 - **Order.** Records of one key are read in the order in which they were sent. Nothing is promised between keys.
 - **At least once.** A record that \`send\` has acknowledged survives the crash of any process and a restart of the bus, and each group is handed it at least once. After a crash, a rebalance or an error, records may come again, from the first that was not committed.
-- **Exactly once in effect.** A producer writes state and event in one transaction (the outbox); a consumer writes effect and offset in one transaction (the inbox), and ignores an event id that it has. So an event counts once, however often it travels.
+- **Exactly once in effect.** A producer writes state and event in one transaction (the outbox); a consumer writes effect and position in one transaction (the inbox), and ignores an event id that it has. So an event counts once, however often it travels.
+- **No skipped records.** A position is an offset together with the time of the newest handled record. A record below the offset that the bus took later was never handled: the topic was recreated or restored. It is handled, and the consumer logs \`the topic started again from a lower offset\`. Records between a restored backup and its loss may be handled twice, so effects are absolute values or keep event ids.
 - **Replay to a known end.** A follower reads a projection from its beginning, says when it has everything that was there when it began, and then follows. While the bus is away it keeps what it has.
 - **Room to grow.** Contracts only grow: a field is added as optional, a change that breaks readers is a new type (\`.v2\`). Readers ignore fields and types that they do not know.
 - **Limits.** A value has at most 1 MiB, a key 1 KiB, the headers 16 KiB. A tombstone is kept for a day: a follower that was cut off for longer has to start anew.
@@ -74,7 +81,7 @@ ${events.map(([name, event]) => eventSection(name, event, comments)).join('\n\n'
 
 A record that can never be handled (it is not an event, its payload breaks the schema) goes to the topic \`<group>.dead\` with its key, value and headers as they were, before the group goes on behind it. Headers say why and from where: \`dead-reason\` (a sentence without payload), \`dead-group\`, \`dead-topic\`, \`dead-partition\`, \`dead-offset\`, \`dead-key\`, \`dead-type\`. A crash at the wrong moment can write one twice: the same topic, partition and offset are the same record. It is kept for 90 days.
 
-Any other error (a database that is away) is no reason to give a record up: it comes again after a growing wait of at most 10 s, for ever, while later records of its partition wait and other partitions go on. The group's lag shows it.
+Any other error (a database that is away) is no reason to give a record up: it comes again after a growing wait of at most 10 s, for ever, while later records of its partition wait and other partitions go on. The metrics \`weir_consumer_oldest_unprocessed_seconds\` and \`weir_consumer_lag_records\` show it, and \`/health/ready?verbose\` says \`degraded\` ([operations](operations.md)).
 
 ## Adding an event
 
@@ -117,7 +124,9 @@ function isEvent(value: unknown): value is EventDefinition<unknown> {
 
 function topicRow(topic: TopicDefinition): string {
   const kind = topic.retentionMs === undefined ? topic.kind : `${topic.kind}, ${topic.retentionMs / DAY_MS} days`;
-  return `| \`${topic.name}\` | ${kind} | ${topic.key} | ${topic.partitions} | ${topic.writtenBy.join(', ')} | ${topic.readBy.join(', ') || 'operators'} |`;
+  const { partitions, partitionsOf } = topic;
+  const sizes = partitionsOf === undefined ? partitions : `${partitions}, ${partitionsOf.medium}, ${partitionsOf.large}`;
+  return `| \`${topic.name}\` | ${kind} | ${topic.key} | ${sizes} | ${topic.writtenBy.join(', ')} | ${topic.readBy.join(', ') || 'operators'} |`;
 }
 
 function eventSection(name: string, event: EventDefinition<unknown>, comments: ContractComments): string {

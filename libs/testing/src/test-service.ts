@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { INTERNAL_TOKEN_HEADER, InternalTokenSigner, type InternalKeySet, type Principal } from '@weir/access';
+import { ALL_TOPICS } from '@weir/contracts';
 import type { Clock, Ids } from '@weir/kernel';
 import { createEventBus, projectionOf, type EventBus, type ProjectedEvents, type Projection } from '@weir/platform/bus';
 import { loadSettings, type SettingDefinitions } from '@weir/platform/config';
@@ -90,6 +91,9 @@ export async function startTestService<D extends SettingDefinitions>(
     destination: { write: options.onLogLine ?? (() => {}) },
   });
   const newBus = (url: string, clientId: string): EventBus => createEventBus({ kind: 'embedded', url }, { logger, clientId });
+  const bus = newBus(database.busUrl, 'spec');
+  // The service creates what it writes; the spec stands in for the others.
+  await bus.ensureTopics(ALL_TOPICS);
   const running = await startService(definition, {
     service,
     settings: settings as Parameters<typeof startService<D>>[1]['settings'],
@@ -100,7 +104,6 @@ export async function startTestService<D extends SettingDefinitions>(
     keySet: keys.keySet,
     ...optionalParts(options),
   });
-  const bus = newBus(database.busUrl, 'spec');
   const project = async <E extends ProjectedEvents>(events: E): Promise<Projection<E>['maps']> => {
     const projection = await projectionOf({ bus, logger, events });
     await projection.caughtUp;

@@ -10,7 +10,7 @@ function aRecord(offset: number): BusRecord {
 const batch: RecordBatch = { topic: 't', partition: 0, records: [aRecord(0), aRecord(1), aRecord(2)] };
 const context = { signal: new AbortController().signal, heartbeat: async () => {} };
 
-function aDelivery(bury: (poison: PoisonRecordError) => Promise<void>): { readonly handled: number[]; run(): Promise<void> } {
+function aDelivery(bury: (poison: PoisonRecordError) => Promise<void>): { readonly handled: number[]; readonly run: () => Promise<void> } {
   const handled: number[] = [];
   const putAside = new Set<number>();
   const handle = async ({ records }: RecordBatch): Promise<void> => {

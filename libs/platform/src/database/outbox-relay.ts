@@ -101,7 +101,8 @@ export class OutboxRelay {
       this.#wakeUp = new AbortController();
       let waitMs = this.#options.pollIntervalMs ?? POLL_INTERVAL_MS;
       try {
-        const sent = await this.#pass().finally(() => this.#measure());
+        const sent = await this.#pass();
+        await this.#measure();
         backOff.reset();
         if (isFailing) this.#options.logger.info('events reach the bus again');
         isFailing = false;
@@ -110,6 +111,9 @@ export class OutboxRelay {
           continue;
         }
       } catch (error) {
+        await this.#measure().catch((measureError: unknown) =>
+          this.#options.logger.debug({ err: measureError }, 'the outbox cannot be measured'),
+        );
         // Back-off is not cut short by wake-ups: while the bus is away each commit would try again.
         waitMs = backOff.nextMs();
         // Told once: an outage of an hour is one line, not two thousand.

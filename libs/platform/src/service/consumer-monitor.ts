@@ -41,12 +41,11 @@ export class ConsumerMonitor {
   readonly #options: ConsumerMonitorOptions;
   readonly #groups = new Map<string, GroupState>();
   readonly #lag: Gauge<'group' | 'topic'>;
-  readonly #oldest: Gauge<'group'>;
   readonly #deadLetters: Gauge<'group'>;
   readonly #lastSuccess: Gauge<'group'>;
   readonly #failures: Counter<'group'>;
   #timer: NodeJS.Timeout | undefined;
-  #sampling: Promise<void> | undefined;
+  #isSampling = false;
 
   constructor(options: ConsumerMonitorOptions) {
     this.#options = options;
@@ -69,7 +68,7 @@ export class ConsumerMonitor {
     });
     const ageSeconds = (group: string): number => this.#oldestMs(group) / 1000;
     const groups = this.#groups;
-    this.#oldest = new Gauge({
+    new Gauge({
       name: 'weir_consumer_oldest_unprocessed_seconds',
       help: 'Age of the oldest record that this member of the group has received and not processed; 0 when there is none',
       labelNames: ['group'],
@@ -117,7 +116,7 @@ export class ConsumerMonitor {
     const { group, topics } = options;
     const state: GroupState = this.#groups.get(group) ?? { topics, unprocessed: new Map(), lag: 0 };
     this.#groups.set(group, state);
-    this.#timer ??= setInterval(() => this.#sampleOnce(), SAMPLE_INTERVAL_MS).unref();
+    this.#timer ??= setInterval(() => void this.#sample(), SAMPLE_INTERVAL_MS).unref();
     this.#failures.inc({ group }, 0);
     return {
       ...options,
@@ -143,13 +142,10 @@ export class ConsumerMonitor {
     return unprocessed.reduce((oldest, { timestampMs }) => Math.max(oldest, nowMs - timestampMs), 0);
   }
 
-  #sampleOnce(): void {
-    this.#sampling ??= this.#sample().finally(() => {
-      this.#sampling = undefined;
-    });
-  }
-
   async #sample(): Promise<void> {
+    // The one before may still wait for a bus that does not answer.
+    if (this.#isSampling) return;
+    this.#isSampling = true;
     for (const [group, state] of this.#groups) {
       try {
         await this.#sampleGroup(group, state);
@@ -157,6 +153,7 @@ export class ConsumerMonitor {
         this.#options.logger.debug({ err: error, group }, 'the lag of a consumer group is not known');
       }
     }
+    this.#isSampling = false;
   }
 
   async #sampleGroup(group: string, state: GroupState): Promise<void> {

@@ -58,8 +58,9 @@ export async function startKafka(folder: string, options: { readonly brokers?: 1
   );
   const chosen = (broker: number | undefined): Node[] => nodes.filter((_, n) => broker === undefined || n === broker);
   const stop = async (broker?: number): Promise<void> => {
-    await Promise.all(chosen(broker).map((node) => (node.process === null ? undefined : ended(node.process))));
+    const running = chosen(broker).flatMap((node) => node.process ?? []);
     for (const node of chosen(broker)) node.process = null;
+    await Promise.all(running.map((server) => ended(server)));
   };
   const start = async (broker?: number): Promise<void> => {
     const running = nodes.filter((node) => node.process !== null || chosen(broker).includes(node)).length;
