@@ -9,13 +9,17 @@ export const MAX_ANONYMOUS_BODY_BYTES = 16_384;
 /**
  * Recognises the caller of a large body before it is read, by the headers: without a valid credential nothing above
  * `MAX_ANONYMOUS_BODY_BYTES` is kept in memory or parsed. Small bodies are not asked for: the handler recognises their caller.
+ *
+ * @param maxBodyBytes largest body of anybody: a refused one up to here is read and dropped, so that its sender gets the answer; of a
+ * larger one the connection is closed
  */
-export function boundAnonymousBodies(fastify: FastifyInstance, authenticator: Pick<Authenticator, 'identify'>): void {
-  fastify.addHook('preParsing', async (request, _reply, payload) => {
+export function boundAnonymousBodies(fastify: FastifyInstance, authenticator: Pick<Authenticator, 'identify'>, maxBodyBytes: number): void {
+  fastify.addHook('preParsing', async (request, reply, payload) => {
     const length = announcedLength(request);
     if (length <= MAX_ANONYMOUS_BODY_BYTES) return payload;
     const refusal = await refusalOf(request, authenticator);
     if (refusal === null) return payload;
+    if (length > maxBodyBytes) void reply.header('connection', 'close');
     if (Number.isFinite(length)) throw refusal;
     return payload.pipe(boundedBy(refusal));
   });
