@@ -1,4 +1,4 @@
-import { Transform } from 'node:stream';
+import { Transform, type Readable } from 'node:stream';
 import { AppError, toAppError } from '@weir/kernel';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Authenticator } from './authenticator.ts';
@@ -14,14 +14,20 @@ export const MAX_ANONYMOUS_BODY_BYTES = 16_384;
  * larger one the connection is closed
  */
 export function boundAnonymousBodies(fastify: FastifyInstance, authenticator: Pick<Authenticator, 'identify'>, maxBodyBytes: number): void {
-  fastify.addHook('preParsing', async (request, reply, payload) => {
+  fastify.addHook('preParsing', (request, reply, payload, done) => {
     const length = announcedLength(request);
-    if (length <= MAX_ANONYMOUS_BODY_BYTES) return payload;
-    const refusal = await refusalOf(request, authenticator);
-    if (refusal === null) return payload;
-    if (length > maxBodyBytes) void reply.header('connection', 'close');
-    if (Number.isFinite(length)) throw refusal;
-    return payload.pipe(boundedBy(refusal));
+    if (length <= MAX_ANONYMOUS_BODY_BYTES) {
+      done(null, payload);
+      return;
+    }
+    void refusalOf(request, authenticator).then((refusal) => {
+      if (refusal === null) done(null, payload);
+      else if (length === Infinity) done(null, bounded(payload, refusal));
+      else {
+        if (length > maxBodyBytes) void reply.header('connection', 'close');
+        done(refusal);
+      }
+    });
   });
 }
 
@@ -41,13 +47,17 @@ async function refusalOf(request: FastifyRequest, authenticator: Pick<Authentica
   }
 }
 
-function boundedBy(refusal: AppError): Transform {
+/** The body up to the limit; above it, its stream fails with the refusal. */
+function bounded(payload: Readable, refusal: AppError): Transform {
   let received = 0;
-  return new Transform({
+  const stream = new Transform({
     transform: (chunk: Buffer, _encoding, done) => {
       received += chunk.length;
       if (received > MAX_ANONYMOUS_BODY_BYTES) done(refusal);
       else done(null, chunk);
     },
   });
+  // `pipe` does not pass on that the client disconnected; `pipeline` would destroy the connection before the refusal is answered.
+  payload.once('error', (error) => stream.destroy(error));
+  return payload.pipe(stream);
 }
