@@ -7,6 +7,9 @@ const PASSWORD = 'a password of a burst';
 /** What one process may have taken at most; argon2id alone would take 19 MiB for each sign-in if nothing bounded it. */
 const MOST_MEMORY_MIB = 700;
 
+/** An answer, or advice to send the request later. */
+const FORESEEN = new Set(['ok', 'service.unavailable', 'limit.in_flight']);
+
 /** How often each outcome came. */
 function tallied(outcomes: readonly string[]): Record<string, number> {
   const tally: Record<string, number> = {};
@@ -53,8 +56,9 @@ describe(`${BURST} at once get an answer or are told to come again, and nobody e
     ['models', '{ models { nodes { name versions { nodes { version } } } } }'],
   ])('questions about %s', async (_, document) => {
     const tally = tallied(await burst(() => outcomeOf(owner, document)));
-    expect(Object.keys(tally).filter((outcome) => outcome !== 'ok' && outcome !== 'service.unavailable')).toEqual([]);
-    expect(tally['ok']).toBeGreaterThan(BURST / 2);
+    expect(Object.keys(tally).filter((outcome) => !FORESEEN.has(outcome))).toEqual([]);
+    // A tenant has some in progress and a queue; what comes on top, or waits too long on a busy machine, is refused.
+    expect(tally['ok']).toBeGreaterThan(BURST / 4);
   });
 
   test('new people, with a password to hash for each, while inference goes on', async () => {
@@ -74,7 +78,7 @@ describe(`${BURST} at once get an answer or are told to come again, and nobody e
     );
     isOver = true;
     await calling;
-    expect(Object.keys(tally).filter((outcome) => outcome !== 'ok' && outcome !== 'service.unavailable')).toEqual([]);
+    expect(Object.keys(tally).filter((outcome) => !FORESEEN.has(outcome))).toEqual([]);
     expect(Math.max(...latenciesMs)).toBeLessThan(5_000);
   });
 

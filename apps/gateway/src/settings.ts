@@ -112,7 +112,7 @@ export const gatewaySettings = defineSettings({
     env: 'WEIR_GRAPHQL_OPERATIONS_PER_TENANT',
     schema: settingSchemas.integer(1, 10_000, 8),
     description:
-      'GraphQL operations of a tenant in progress at once; eight times as many wait, more are refused. Inference has its own limits',
+      'GraphQL operations of a tenant in progress at once; sixteen times as many wait, more are refused. Inference has its own limits',
   },
   operationsPerAddress: {
     env: 'WEIR_GRAPHQL_OPERATIONS_PER_ADDRESS',

@@ -1,4 +1,4 @@
-import { Transform } from 'node:stream';
+import { Transform, type Readable } from 'node:stream';
 import { AppError, toAppError } from '@weir/kernel';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Authenticator } from './authenticator.ts';
@@ -9,15 +9,25 @@ export const MAX_ANONYMOUS_BODY_BYTES = 16_384;
 /**
  * Recognises the caller of a large body before it is read, by the headers: without a valid credential nothing above
  * `MAX_ANONYMOUS_BODY_BYTES` is kept in memory or parsed. Small bodies are not asked for: the handler recognises their caller.
+ *
+ * @param maxBodyBytes largest body of anybody: a refused one up to here is read and dropped, so that its sender gets the answer; of a
+ * larger one the connection is closed
  */
-export function boundAnonymousBodies(fastify: FastifyInstance, authenticator: Pick<Authenticator, 'identify'>): void {
-  fastify.addHook('preParsing', async (request, _reply, payload) => {
+export function boundAnonymousBodies(fastify: FastifyInstance, authenticator: Pick<Authenticator, 'identify'>, maxBodyBytes: number): void {
+  fastify.addHook('preParsing', (request, reply, payload, done) => {
     const length = announcedLength(request);
-    if (length <= MAX_ANONYMOUS_BODY_BYTES) return payload;
-    const refusal = await refusalOf(request, authenticator);
-    if (refusal === null) return payload;
-    if (Number.isFinite(length)) throw refusal;
-    return payload.pipe(boundedBy(refusal));
+    if (length <= MAX_ANONYMOUS_BODY_BYTES) {
+      done(null, payload);
+      return;
+    }
+    void refusalOf(request, authenticator).then((refusal) => {
+      if (refusal === null) done(null, payload);
+      else if (length === Infinity) done(null, bounded(payload, refusal));
+      else {
+        if (length > maxBodyBytes) void reply.header('connection', 'close');
+        done(refusal);
+      }
+    });
   });
 }
 
@@ -37,13 +47,17 @@ async function refusalOf(request: FastifyRequest, authenticator: Pick<Authentica
   }
 }
 
-function boundedBy(refusal: AppError): Transform {
+/** The body up to the limit; above it, its stream fails with the refusal. */
+function bounded(payload: Readable, refusal: AppError): Transform {
   let received = 0;
-  return new Transform({
+  const stream = new Transform({
     transform: (chunk: Buffer, _encoding, done) => {
       received += chunk.length;
       if (received > MAX_ANONYMOUS_BODY_BYTES) done(refusal);
       else done(null, chunk);
     },
   });
+  // `pipe` does not pass on that the client disconnected; `pipeline` would destroy the connection before the refusal is answered.
+  payload.once('error', (error) => stream.destroy(error));
+  return payload.pipe(stream);
 }

@@ -115,7 +115,7 @@ it('a request that arrives while the process stops gets service.stopping in the 
     'GET /auth/session HTTP/1.1\r\nhost: x\r\n',
     'GET /health/ready HTTP/1.1\r\nhost: x\r\n',
   ].map(send);
-  await Promise.all(begun.map((socket) => (socket.connecting ? once(socket, 'connect') : undefined)));
+  await Promise.all(begun.filter((socket) => socket.connecting).map((socket) => once(socket, 'connect')));
   const inFlight = post('/v2/models/digits/infer', JSON.stringify({ inputs: [{ name: 'x', shape: [1], datatype: 'FP32', data: [1] }] }), {
     authorization: `Bearer ${key}`,
   });

@@ -50,7 +50,10 @@ async function anApp(
     identify: (request) => (request.headers.authorization === undefined ? null : { principal: aPrincipal(), limits: null }),
   };
   const shared = [
-    { provide: SETTINGS, useValue: { authUrl: `http://127.0.0.1:${(auth.address() as AddressInfo).port}`, ...settings } },
+    {
+      provide: SETTINGS,
+      useValue: { authUrl: `http://127.0.0.1:${(auth.address() as AddressInfo).port}`, bodyLimitBytes: 1_000_000, ...settings },
+    },
     { provide: LOGGER, useValue: logger },
     { provide: TOKEN_SIGNER, useValue: new InternalTokenSigner(keys.keyOf('gateway')) },
     { provide: Authenticator, useValue: authenticator },

@@ -37,7 +37,7 @@ const FOR_TLS = { 'strict-transport-security': 'max-age=31536000; includeSubDoma
 @Injectable()
 export class PublicSurface implements OnModuleInit {
   readonly #host: HttpAdapterHost;
-  readonly #settings: Pick<GatewaySettings, 'publicUrl' | 'trustedProxies'>;
+  readonly #settings: Pick<GatewaySettings, 'publicUrl' | 'trustedProxies' | 'bodyLimitBytes'>;
   readonly #logger: Logger;
   readonly #addresses: ClientAddresses;
   readonly #authenticator: Pick<Authenticator, 'identify'>;
@@ -46,7 +46,7 @@ export class PublicSurface implements OnModuleInit {
 
   constructor(
     @Inject(HttpAdapterHost) host: HttpAdapterHost,
-    @Inject(SETTINGS) settings: Pick<GatewaySettings, 'publicUrl' | 'trustedProxies'>,
+    @Inject(SETTINGS) settings: Pick<GatewaySettings, 'publicUrl' | 'trustedProxies' | 'bodyLimitBytes'>,
     @Inject(LOGGER) logger: Logger,
     @Inject(ClientAddresses) addresses: ClientAddresses,
     @Inject(Authenticator) authenticator: Pick<Authenticator, 'identify'>,
@@ -69,7 +69,7 @@ export class PublicSurface implements OnModuleInit {
         'WEIR_PUBLIC_URL names another host and WEIR_TRUSTED_PROXIES no proxy: if there is one, limits per address take all clients for one',
       );
     const fastify = this.#host.httpAdapter.getInstance<FastifyInstance>();
-    boundAnonymousBodies(fastify, this.#authenticator);
+    boundAnonymousBodies(fastify, this.#authenticator, this.#settings.bodyLimitBytes);
     fastify.addHook('onRequest', (request, reply, done) => {
       const { headers } = request.raw;
       for (const name of INTERNAL_HEADERS) if (headers[name] !== undefined) Reflect.deleteProperty(headers, name);

@@ -22,7 +22,7 @@ describe('GraphQL operations in progress', () => {
   it('of a tenant are bounded whatever its keys: the excess waits, more is refused, and another tenant is not delayed', async () => {
     const subject = limits();
     const held = await Promise.all([subject.admit(READ, acme), subject.admit(READ, acme)]);
-    const waiting = Array.from({ length: 16 }, () => subject.admit(READ, acme));
+    const waiting = Array.from({ length: 32 }, () => subject.admit(READ, acme));
     await expect(subject.admit(READ, contextOf(aPrincipal({ tenantId: 'acme', id: 'other-key' })))).rejects.toMatchObject(refused);
     await expect(subject.admit(READ, contextOf(aPrincipal({ tenantId: 'globex' })))).resolves.toBeTypeOf('function');
     for (const release of held) release?.();

@@ -19,6 +19,7 @@ export class WelcomeController {
 <p>Hosts AI models for many tenants: call them with a key, see what was used, and what it costs.</p>
 <table>
 <tr><td><a href="/graphql">/graphql</a></td><td>the whole platform as one graph: models, inference, usage, invoices, keys, people</td></tr>
+<tr><td><a href="/schema.graphql">/schema.graphql</a></td><td>its schema as a file, for code generators</td></tr>
 <tr><td>/v2/models/…</td><td>inference by the Open Inference Protocol v2</td></tr>
 <tr><td>/auth/…</td><td>sign-in; public keys at <a href="/.well-known/jwks.json">/.well-known/jwks.json</a></td></tr>
 <tr><td><a href="/health/ready">/health/ready</a></td><td>can this gateway take traffic?</td></tr>

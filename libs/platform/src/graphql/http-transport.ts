@@ -75,7 +75,7 @@ export function mountHttp<C extends GraphCaller>(fastify: FastifyInstance, runne
       { parseAs: 'buffer', bodyLimit: options.maxBodyBytes },
       (request, body, parsed) => {
         assertJsonDepth(body);
-        parseJson(request, body.toString('utf8'), parsed);
+        void parseJson(request, body.toString('utf8'), parsed);
       },
     );
     // Nothing else is read: the transport answers 415 before it looks at the body.

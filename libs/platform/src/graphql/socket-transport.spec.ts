@@ -224,7 +224,8 @@ test('a socket that sends much before its caller is known is cut off', async () 
   const socket = raw();
   await once(socket, 'open');
   socket.send(JSON.stringify({ type: 'connection_init', payload: { text: 'x'.repeat(4_500) } }));
-  await once(socket, 'close');
+  const [code] = (await once(socket, 'close')) as [number];
+  expect(code).toBe(1006);
 });
 
 test('sockets without a caller, however many, cost no caller with a key its socket', async () => {
