@@ -8,7 +8,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { INTERNAL_TOKEN_HEADER, InternalTokenVerifier, servicePrincipal, type InternalKeySet, type Principal } from '@weir/access';
 import { placementChanged, workerChanged, type PackageFile, type PlacementState, type WorkerState } from '@weir/contracts';
-import { systemIds } from '@weir/kernel';
+import { systemIds, type Clock } from '@weir/kernel';
 import { toRecord, type EventBus } from '@weir/platform/bus';
 import { eventually, startTestService, type TestRequest } from '@weir/testing';
 import { workerDefinition } from './worker.definition.ts';
@@ -78,6 +78,8 @@ export interface InferenceAnswer {
   };
 }
 
+type AnnouncedVersion = WorkerState['versions'][number];
+
 /** A worker in this process, on a real bus and a real ONNX Runtime, with an artifact store beside it. */
 export interface TestWorker {
   readonly bus: EventBus;
@@ -93,8 +95,12 @@ export interface TestWorker {
   urlOf(placement: PlacementState): string | undefined;
   publish(placement: PlacementState): Promise<void>;
   unplace(placement: PlacementState): Promise<void>;
-  /** Waits until the worker announces the version in one of these states. */
-  announced(versionId: string, state: WorkerState['versions'][number]['state']): Promise<WorkerState['versions'][number]>;
+  /** Waits until the worker announces the version in this state, and as `matches` says. */
+  announced(
+    versionId: string,
+    state: AnnouncedVersion['state'],
+    matches?: (version: AnnouncedVersion) => boolean,
+  ): Promise<AnnouncedVersion>;
   worker(): WorkerState | undefined;
   infer(
     path: string,
@@ -125,12 +131,14 @@ function servingProcesses(): string[] {
 export async function startTestWorker(
   environment: Readonly<Record<string, string>> = {},
   onLogLine: (line: string) => void = () => undefined,
+  clock?: Clock,
 ): Promise<TestWorker> {
   const cacheDirectory = await mkdtemp(join(tmpdir(), 'weir-worker-'));
   const id = 'worker-1';
   const service = await startTestService(workerDefinition, {
     environment: { WEIR_WORKER_CACHE_DIR: cacheDirectory, WEIR_WORKER_ID: id, ...environment },
     onLogLine,
+    ...(clock === undefined ? {} : { clock }),
   });
   openWorkers++;
   const { bus } = service;
@@ -187,10 +195,11 @@ export async function startTestWorker(
     },
     publish,
     unplace: (placement) => bus.send(placementChanged.topic, [{ key: placementChanged.key(placement), value: null }]),
-    announced: (versionId, state) =>
-      eventually(() => workers.get(id)?.versions.find((version) => version.versionId === versionId && version.state === state), {
-        timeoutMs: PATIENCE_MS,
-      }),
+    announced: (versionId, state, matches = () => true) =>
+      eventually(
+        () => workers.get(id)?.versions.find((version) => version.versionId === versionId && version.state === state && matches(version)),
+        { timeoutMs: PATIENCE_MS },
+      ),
     worker: () => workers.get(id),
     infer: async (path, body, headers = {}, signal = AbortSignal.timeout(PATIENCE_MS), principal = gateway) => {
       const [model = ''] = path.split('/');

@@ -26,6 +26,7 @@ import { nvidiaGpus, visibleGpu } from './devices/nvidia.ts';
 import { tryProviders } from './devices/try-providers.ts';
 import { PackageStore } from './packages/package-store.ts';
 import { PlacementReconciler } from './placements/placement-reconciler.ts';
+import { RepositoryController } from './placements/repository.controller.ts';
 import { VersionLoader } from './placements/version-loader.ts';
 import { RemoteVersions } from './remote/remote-versions.ts';
 import { SecretFolder } from './remote/secret-folder.ts';
@@ -41,6 +42,7 @@ import { WorkerLifecycle } from './worker-lifecycle.ts';
 const DEVICES = Symbol('weir.devices');
 
 @Module({
+  controllers: [RepositoryController],
   providers: [
     {
       provide: DEVICES,
@@ -115,6 +117,7 @@ const DEVICES = Symbol('weir.devices');
         return new PlacementReconciler({
           loader: new VersionLoader({ packages, fleet, remote, signer }),
           stateOf: (versionId) => remote.stateOf(versionId) ?? fleet.stateOf(versionId),
+          revive: (versionId) => fleet.revive(versionId),
           clock,
           logger,
           observe: { loaded: (outcome) => placements.inc({ outcome }) },

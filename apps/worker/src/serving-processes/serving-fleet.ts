@@ -2,9 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, toAppError } from '@weir/kernel';
 import type { Logger } from '@weir/platform/telemetry';
 import type { PlacedVersion, ServingSettings } from '../serving/control-messages.ts';
+import type { Flight } from '../serving/versions/flight-record.ts';
+import { CrashTracker, type CrashKind } from './crash-tracker.ts';
+import { handOver, isLeaking } from './group-succession.ts';
 import { evictions } from './memory-budget.ts';
 import { ServingGroup, type GroupVersion } from './serving-group.ts';
-import { Suspects } from './suspects.ts';
 import { trustClassOf, type TrustClasses } from './trust-class.ts';
 
 /** A process may need this much beside the models in it. */
@@ -14,12 +16,11 @@ const ROOM_PATIENCE_MS = 5_000;
 const ROOM_RETRY_MS = 250;
 /** What the calls of a process that is replaced get to finish. */
 const REPLACED_DRAIN_MS = 5_000;
-/** Memory of a process that nothing accounts for, before the process is replaced: ONNX Runtime leaks where sessions come and go. */
-const UNACCOUNTED_FACTOR = 1.5;
-const UNACCOUNTED_BYTES = 512 * 1_048_576;
 /** How often it looks for what is idle or leaks. */
 const WATCH_MS = 10_000;
 const LEAST_WATCH_MS = 1_000;
+/** How often it checks which refusals and quarantines have ended. */
+const CRASH_WATCH_MS = 1_000;
 
 export interface ServingFleetOptions {
   readonly settings: (flightFile: string) => ServingSettings;
@@ -57,10 +58,13 @@ export class ServingFleet {
   readonly #retiring = new Set<ServingGroup>();
   /** Processes that take no more calls and have not ended yet. */
   readonly #ending = new Set<ServingGroup>();
-  readonly #suspects = new Suspects();
+  readonly #crashes = new CrashTracker();
   /** Loads that are under way, by version: nobody asks twice. */
   readonly #loads = new Map<string, Promise<void>>();
   readonly #watch: NodeJS.Timeout;
+  readonly #crashWatch: NodeJS.Timeout;
+  /** Restrictions that the processes know of; refusals without the time that is left. */
+  #restricted = '[]';
   #onChange: () => void = () => undefined;
   #isClosed = false;
 
@@ -74,6 +78,11 @@ export class ServingFleet {
       Math.min(WATCH_MS, Math.max(LEAST_WATCH_MS, options.idleUnloadMs || WATCH_MS)),
     );
     this.#watch.unref();
+    this.#crashWatch = setInterval(() => {
+      this.#restrict();
+      this.#endQuarantines();
+    }, CRASH_WATCH_MS);
+    this.#crashWatch.unref();
   }
 
   /** Called whenever `stateOf` may answer otherwise. */
@@ -92,13 +101,14 @@ export class ServingFleet {
       throw new AppError('model.package_invalid', {
         message: `The package needs ${bytes} bytes of memory; the worker has ${this.#options.memoryBytes} in all.`,
       });
+    this.#assertNotQuarantined(version.versionId);
     const placed: Placed = { version, ownerTenantId, bytes };
     this.#placed.set(version.versionId, placed);
     const member = this.#join(placed);
     try {
       await this.#load(member);
     } catch (error) {
-      if (this.#suspects.isGivenUp(version.versionId)) throw this.#givenUp();
+      this.#assertNotQuarantined(version.versionId);
       await this.remove(version.versionId, { isForgiven: false });
       throw error;
     }
@@ -107,20 +117,35 @@ export class ServingFleet {
   /** Takes no more calls for a version, and frees its memory. */
   async remove(versionId: string, { isForgiven = true }: { isForgiven?: boolean } = {}): Promise<void> {
     this.#placed.delete(versionId);
-    if (isForgiven) this.#suspects.forget(versionId);
+    if (isForgiven) this.#crashes.forget(versionId);
     const group = this.#groupOf(versionId);
     await group?.remove(versionId);
     if (group !== undefined && group.versions().length === 0) await this.#end(group);
   }
 
-  stateOf(versionId: string): ServedState {
-    if (this.#suspects.isGivenUp(versionId)) return { state: 'failed', error: this.#givenUp().message };
+  /**
+   * Forgets the crashes of a version and loads it, also while it is quarantined.
+   *
+   * @throws AppError as `place` does
+   */
+  async revive(versionId: string): Promise<void> {
+    this.#crashes.revive(versionId);
+    this.#restrict();
+    const placed = this.#placed.get(versionId);
+    if (placed === undefined) return;
     const group = this.#groupOf(versionId);
     const version = group?.get(versionId);
-    if (version?.state !== 'in-memory') {
-      for (const retiring of this.#retiring)
-        if (retiring.url !== null && retiring.get(versionId) !== undefined) return { state: 'ready', url: retiring.url };
-    }
+    await this.#load(group === undefined || version === undefined ? this.#join(placed) : { group, version });
+  }
+
+  stateOf(versionId: string): ServedState {
+    const quarantined = this.#quarantined(versionId);
+    if (quarantined !== null) return { state: 'failed', error: quarantined.message };
+    const group = this.#groupOf(versionId);
+    const version = group?.get(versionId);
+    // The process that is replaced takes the calls of a version until its successor has the version and its sequences.
+    for (const retiring of this.#retiring)
+      if (retiring.url !== null && retiring.get(versionId) !== undefined) return { state: 'ready', url: retiring.url };
     if (group?.url === null || group?.url === undefined || version?.isProven !== true) return { state: 'loading' };
     return { state: 'ready', url: group.url };
   }
@@ -134,6 +159,7 @@ export class ServingFleet {
   async close(drainMs: number): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#watch);
+    clearInterval(this.#crashWatch);
     const groups = new Set([...this.#groups.values(), ...this.#retiring, ...this.#ending]);
     await Promise.all([...groups].map((group) => group.close(drainMs)));
   }
@@ -143,9 +169,9 @@ export class ServingFleet {
     return undefined;
   }
 
-  /** Puts a version into the process of its trust class, or into one of its own when it is under suspicion. */
+  /** Puts a version into the process of its trust class, or into one of its own when it crashed others. */
   #join({ version, ownerTenantId, bytes }: Placed): { group: ServingGroup; version: GroupVersion } {
-    const key = this.#suspects.isSuspect(version.versionId)
+    const key = this.#crashes.isIsolated(version.versionId)
       ? ownKey(version.versionId)
       : `class ${trustClassOf(ownerTenantId, this.#options.trustClasses)}`;
     let group = this.#groups.get(key);
@@ -169,7 +195,8 @@ export class ServingFleet {
       urlOf,
       onWanted: (version) => void this.#load({ group, version }).catch(() => group.refuse(version)),
       onAsked: (version, what) => void this.#asked(group, version, what),
-      onCrash: (running) => this.#crashed(group, running),
+      restrictions: () => this.#crashes.restrictions(this.#options.now()),
+      onCrash: (kind, running) => this.#crashed(group, kind, running),
       onChange: () => this.#onChange(),
     });
     this.#groups.set(key, group);
@@ -178,7 +205,7 @@ export class ServingFleet {
 
   async #asked(group: ServingGroup, version: GroupVersion, what: 'load' | 'unload'): Promise<void> {
     try {
-      if (what === 'load') await this.#load({ group, version });
+      if (what === 'load') await this.revive(version.placed.versionId);
       else await group.unload(version);
     } catch (error) {
       this.#options.logger.warn({ versionId: version.placed.versionId, err: error }, `an operator's ${what} failed`);
@@ -201,6 +228,7 @@ export class ServingFleet {
     if (group.get(version.placed.versionId) !== version) throw new AppError('model.not_ready');
     await this.#makeRoom(version);
     await group.load(version);
+    this.#crashes.loaded(version.placed.versionId);
   }
 
   /** Unloads idle versions until this one fits; those that are in use now may be idle in a moment. */
@@ -238,46 +266,81 @@ export class ServingFleet {
     return members.filter(({ member }) => member !== version && (member.state === 'in-memory' || member.state === 'loading'));
   }
 
-  /** A process ended with these versions running, or one of them hangs in it. */
-  #crashed(group: ServingGroup, running: readonly string[]): void {
+  /** A process ended with these loads and runs in progress, or one of them hangs. */
+  #crashed(group: ServingGroup, kind: CrashKind, flights: readonly Flight[]): void {
     if (this.#isClosed) return;
-    const members = running.filter((versionId) => group.get(versionId) !== undefined);
-    this.#suspects.crashed(members, this.#options.now());
-    const isAlone = group.key === ownKey(members[0]);
-    for (const versionId of members) {
-      const { isProven, isWanted } = group.get(versionId) ?? { isProven: false, isWanted: false };
-      const placed = this.#placed.get(versionId);
-      const isGivenUp = this.#suspects.isGivenUp(versionId);
-      if (isGivenUp) this.#options.logger.error({ versionId }, 'a version is given up: it ended its process again and again');
-      if (isAlone && !isGivenUp) continue;
-      group.forget(versionId);
-      // One that was never loaded is placed again by whoever placed it.
-      if (isGivenUp || placed === undefined || !isProven) continue;
-      try {
-        Object.assign(this.#join(placed).version, { isProven, isWanted });
-      } catch (error) {
-        this.#options.logger.error({ versionId, err: toAppError(error) }, 'a version has no process');
-      }
+    const running = flights.filter(({ versionId }) => group.get(versionId) !== undefined);
+    const isProven = (versionId: string): boolean => group.get(versionId)?.isProven ?? false;
+    this.#crashes.crashed({ kind, running, isProven }, this.#options.now());
+    this.#restrict();
+    const loads = new Set(running.filter(({ tenantId }) => tenantId === null).map(({ versionId }) => versionId));
+    for (const versionId of new Set(running.map((flight) => flight.versionId))) {
+      const quarantined = this.#quarantined(versionId);
+      if (quarantined !== null) this.#options.logger.error({ versionId, reason: quarantined.message }, 'a version is quarantined');
+      const hasToMove = this.#crashes.isIsolated(versionId) && group.key !== ownKey(versionId);
+      const isUnproven = loads.has(versionId) && !isProven(versionId);
+      if (quarantined !== null || hasToMove || isUnproven) this.#takeOut(group, versionId, quarantined === null && !isUnproven);
     }
     if (group.versions().length === 0) void this.#end(group);
-    else if (group.url !== null) this.#replace(group);
+    else if (group.url !== null) this.#replace(group, 'hang', new Set(running.map(({ versionId }) => versionId)));
     this.#onChange();
   }
 
-  /** Starts another process for the versions of a group; the old one takes calls until the new one has them in memory. */
-  #replace(group: ServingGroup): void {
+  /** Takes a version out of a group whose process has ended or is about to; one that was never loaded is placed again by the reconciler. */
+  #takeOut(group: ServingGroup, versionId: string, joinsAnother: boolean): void {
+    const { isProven, isWanted } = group.get(versionId) ?? { isProven: false, isWanted: false };
+    const placed = this.#placed.get(versionId);
+    group.forget(versionId);
+    if (!joinsAnother || placed === undefined) return;
+    try {
+      Object.assign(this.#join(placed).version, { isProven, isWanted });
+    } catch (error) {
+      this.#options.logger.error({ versionId, err: toAppError(error) }, 'a version has no process');
+    }
+  }
+
+  /** Tells the processes which calls they refuse or run alone, when that has changed. */
+  #restrict(): void {
+    const restrictions = this.#crashes.restrictions(this.#options.now());
+    const restricted = JSON.stringify(restrictions.map((one) => ({ ...one, refusedForMs: one.refusedForMs !== null })));
+    if (restricted === this.#restricted) return;
+    this.#restricted = restricted;
+    for (const group of new Set([...this.#groups.values(), ...this.#retiring])) group.restrict();
+  }
+
+  /** Loads the versions whose quarantine has ended, and those that found no process before. */
+  #endQuarantines(): void {
+    for (const [versionId, placed] of this.#placed) {
+      if (this.#quarantined(versionId) !== null || this.#groupOf(versionId) !== undefined) continue;
+      try {
+        this.#load(this.#join(placed)).catch((error: unknown) =>
+          this.#options.logger.error({ versionId, err: error }, 'a version could not be loaded after its quarantine'),
+        );
+      } catch (error) {
+        this.#options.logger.debug({ versionId, err: error }, 'a version has no process');
+      }
+    }
+  }
+
+  /**
+   * Starts another process for the versions of a group. The old one takes calls of a version until the new one has it in memory
+   * and its sequences were moved; of a version that hangs it takes none.
+   */
+  #replace(group: ServingGroup, reason: 'leak' | 'hang', hanging: ReadonlySet<string> = new Set()): void {
+    if (this.#retiring.has(group)) return;
     const successor = this.#startGroup(group.key);
-    const wanted: GroupVersion[] = [];
-    for (const { placed, bytes, isProven, isWanted } of group.versions()) {
+    const moves = group.versions().map(async ({ placed, bytes, isProven, isWanted }) => {
       const version = successor.add(placed, bytes);
       Object.assign(version, { isProven, isWanted });
-      if (isWanted) wanted.push(version);
-    }
+      if (hanging.has(placed.versionId)) group.forget(placed.versionId);
+      if (isWanted) await this.#load({ group: successor, version });
+    });
     this.#retiring.add(group);
-    const loads = wanted.map((version) => this.#load({ group: successor, version }));
-    void Promise.allSettled(loads).then(async () => {
+    void Promise.allSettled(moves).then(async () => {
+      await handOver(group, successor, this.#options.logger, () => this.#onChange());
       this.#retiring.delete(group);
       this.#onChange();
+      this.#options.logger.info({ reason }, 'a serving process was replaced');
       await this.#closeGroup(group, REPLACED_DRAIN_MS);
     });
   }
@@ -296,14 +359,9 @@ export class ServingFleet {
 
   #replaceLeaking(): void {
     for (const group of this.#groups.values()) {
-      const accounted =
-        PROCESS_BASE_BYTES / 4 + group.versions().reduce((sum, version) => sum + (version.state === 'in-memory' ? version.bytes : 0), 0);
-      if (group.url === null || group.rssBytes < accounted * UNACCOUNTED_FACTOR + UNACCOUNTED_BYTES) continue;
-      this.#options.logger.warn(
-        { rssBytes: group.rssBytes, accountedBytes: accounted },
-        'a serving process holds memory that no model accounts for',
-      );
-      this.#replace(group);
+      if (group.url === null || !isLeaking(group)) continue;
+      this.#options.logger.warn({ rssBytes: group.rssBytes }, 'a serving process holds memory that no model accounts for');
+      this.#replace(group, 'leak');
     }
   }
 
@@ -318,12 +376,25 @@ export class ServingFleet {
     this.#ending.delete(group);
   }
 
-  #givenUp(): AppError {
-    return new AppError('model.package_invalid', { message: 'The model crashed or hung the process that ran it several times.' });
+  #quarantined(versionId: string): AppError | null {
+    const now = this.#options.now();
+    const quarantine = this.#crashes.quarantineOf(versionId, now);
+    if (quarantine === null) return null;
+    const { crashes, untilMs } = quarantine;
+    const until = new Date(untilMs).toISOString();
+    return new AppError('model.quarantined', {
+      message: `The model crashed or hung the process that loaded it ${crashes} times in a row. It is loaded again at ${until}.`,
+      retryAfterMs: untilMs - now,
+    });
+  }
+
+  #assertNotQuarantined(versionId: string): void {
+    const quarantined = this.#quarantined(versionId);
+    if (quarantined !== null) throw quarantined;
   }
 }
 
-/** Key of the process of a version under suspicion. */
+/** Key of the process of a version that has one of its own. */
 function ownKey(versionId: string | undefined): string {
   return `version ${versionId}`;
 }

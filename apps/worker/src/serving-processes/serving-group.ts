@@ -1,7 +1,10 @@
-import { readFlightRecord } from '../serving/versions/flight-record.ts';
+import { rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { AppError, isErrorCode } from '@weir/kernel';
 import type { Logger } from '@weir/platform/telemetry';
-import type { FromServing, PlacedVersion, ServingSettings } from '../serving/control-messages.ts';
+import type { CallRestriction, FromServing, PlacedVersion, ServingSettings } from '../serving/control-messages.ts';
+import { readFlightRecord, type Flight } from '../serving/versions/flight-record.ts';
+import type { CrashKind } from './crash-tracker.ts';
 import { ServingChild } from './serving-child.ts';
 
 /** Waits between attempts to start a process again: doubling from the first to the last. */
@@ -13,6 +16,8 @@ const HEALTHY_MS = 60_000;
 const START_PATIENCE_MS = 120_000;
 /** A load brings gigabytes from disk; the run limit holds for what ONNX Runtime does of it. */
 const LOAD_TIMEOUT_MS = 10 * 60_000;
+/** Signals of a failed instruction: the run or load that executed it is the cause. */
+const FAULT_SIGNALS: ReadonlySet<string> = new Set(['SIGSEGV', 'SIGBUS', 'SIGFPE']);
 
 /** A version in a group, and where it stands. */
 export interface GroupVersion {
@@ -42,14 +47,16 @@ export interface ServingGroupOptions {
   /** Makes room and has the version loaded; see the fleet. */
   readonly onWanted: (version: GroupVersion) => void;
   readonly onAsked: (version: GroupVersion, what: 'load' | 'unload') => void;
-  /** The process ended with these versions running, or one of them hangs. */
-  readonly onCrash: (running: readonly string[]) => void;
+  /** The restrictions in force for calls of any version. */
+  readonly restrictions: () => readonly CallRestriction[];
+  /** The process ended with these loads and runs in progress, or one of them hangs. */
+  readonly onCrash: (kind: CrashKind, running: readonly Flight[]) => void;
   readonly onChange: () => void;
 }
 
 /** Settles when a load or an unload is done. */
 interface Control {
-  readonly kind: 'load' | 'unload' | 'remove';
+  readonly kind: 'load' | 'unload' | 'remove' | 'export-sequences' | 'import-sequences';
   readonly done: PromiseWithResolvers<number>;
 }
 
@@ -69,6 +76,7 @@ export class ServingGroup {
   #isClosed = false;
   #requests = 0;
   #rssBytes = 0;
+  #sequenceBytes = 0;
 
   constructor(options: ServingGroupOptions) {
     this.#options = options;
@@ -86,6 +94,11 @@ export class ServingGroup {
 
   get rssBytes(): number {
     return this.#rssBytes;
+  }
+
+  /** Bytes of the states of all sequences. */
+  get sequenceBytes(): number {
+    return this.#sequenceBytes;
   }
 
   versions(): GroupVersion[] {
@@ -108,8 +121,36 @@ export class ServingGroup {
       isBusy: false,
     };
     this.#versions.set(placed.versionId, version);
-    if (this.#url !== null) this.#child?.process.send({ kind: 'place', version: placed });
+    if (this.#url !== null) {
+      this.#child?.process.send({ kind: 'place', version: placed });
+      this.restrict();
+    }
     return version;
+  }
+
+  /** Tells the process the restrictions in force for its versions. */
+  restrict(): void {
+    const restrictions = this.#options.restrictions().filter(({ versionId }) => this.#versions.has(versionId));
+    if (this.#url !== null) this.#child?.process.send({ kind: 'restrict', restrictions });
+  }
+
+  /**
+   * Moves the sequences of a version to the process of another group. Calls of these sequences are refused here from then on.
+   *
+   * @returns how many were moved
+   * @throws worker.unreachable when one of the processes ends meanwhile
+   */
+  async moveSequences(versionId: string, successor: ServingGroup): Promise<number> {
+    const [from, to] = [this.#versions.get(versionId), successor.#versions.get(versionId)];
+    if (from === undefined || to === undefined) return 0;
+    const file = `${this.#options.flightDirectory}/${process.pid}-sequences-${++flights}`;
+    try {
+      if ((await this.#control(from, 'export-sequences', file)) === 0) return 0;
+      await successor.started();
+      return await successor.#control(to, 'import-sequences', file);
+    } finally {
+      await rm(file, { force: true });
+    }
   }
 
   /**
@@ -222,6 +263,7 @@ export class ServingGroup {
   #listening(child: ServingChild, port: number): void {
     if (this.#child?.process !== child) return;
     this.#url = this.#options.urlOf(port);
+    this.restrict();
     for (const version of this.#versions.values()) {
       child.send({ kind: 'place', version: version.placed });
       version.state = 'cold';
@@ -234,6 +276,7 @@ export class ServingGroup {
 
   #exited(child: ServingChild, flightFile: string, how: string): void {
     const running = readFlightRecord(flightFile);
+    rmSync(flightFile, { force: true });
     if (this.#child?.process !== child) return;
     const { logger, onCrash, onChange } = this.#options;
     const livedMs = performance.now() - this.#child.startedAtMs;
@@ -250,7 +293,7 @@ export class ServingGroup {
     const waitMs = this.#restarts === 0 ? 0 : Math.min(LAST_RESTART_MS, FIRST_RESTART_MS * 2 ** this.#restarts);
     this.#restarts++;
     this.#restartTimer = setTimeout(() => this.#start(), waitMs);
-    onCrash(running);
+    onCrash(FAULT_SIGNALS.has(how) ? 'fault' : 'killed', running);
     onChange();
   }
 
@@ -271,6 +314,12 @@ export class ServingGroup {
       case 'removed':
         this.#settle(message.versionId, 'remove', 0);
         return;
+      case 'sequences-exported':
+        this.#settle(message.versionId, 'export-sequences', message.sequences);
+        return;
+      case 'sequences-imported':
+        this.#settle(message.versionId, 'import-sequences', message.sequences);
+        return;
       case 'wanted':
       case 'asked': {
         const version = this.#versions.get(message.versionId);
@@ -281,6 +330,7 @@ export class ServingGroup {
       }
       case 'alive':
         this.#rssBytes = message.rssBytes;
+        this.#sequenceBytes = message.sequenceBytes;
         for (const { versionId, idleMs, isBusy } of message.versions) {
           const version = this.#versions.get(versionId);
           if (version !== undefined) Object.assign(version, { idleMs, isBusy });
@@ -288,7 +338,7 @@ export class ServingGroup {
         return;
       case 'broken':
         logger.error({ versionId: message.versionId, reason: message.reason }, 'a serving process is replaced');
-        onCrash([message.versionId]);
+        onCrash('hang', message.running.length === 0 ? [loadOf(message.versionId)] : message.running);
         return;
       case 'metrics':
         this.#metrics.get(message.request)?.resolve(message.metrics);
@@ -296,14 +346,16 @@ export class ServingGroup {
     }
   }
 
-  async #control(version: GroupVersion, kind: Control['kind']): Promise<number> {
+  async #control(version: GroupVersion, kind: Control['kind'], file = ''): Promise<number> {
     const { versionId } = version.placed;
     const key = `${kind} ${versionId}`;
     const done = Promise.withResolvers<number>();
     if (this.#url === null) throw new AppError('worker.unreachable');
     this.#controls.set(key, { kind, done });
     const timer = setTimeout(() => done.reject(new AppError('worker.unreachable')), LOAD_TIMEOUT_MS);
-    this.#child?.process.send({ kind, versionId });
+    this.#child?.process.send(
+      kind === 'export-sequences' || kind === 'import-sequences' ? { kind, versionId, file } : { kind, versionId },
+    );
     try {
       return await done.promise;
     } finally {
@@ -322,6 +374,11 @@ export class ServingGroup {
     for (const { done } of this.#controls.values()) done.reject(new AppError('worker.unreachable', { retryAfterMs: 1_000 }));
     this.#controls.clear();
   }
+}
+
+/** A version that hangs with no run in progress hangs in its load. */
+function loadOf(versionId: string): Flight {
+  return { versionId, tenantId: null, shapeClass: '', elements: 0 };
 }
 
 /** The error that a serving process told, as far as it is one of the table. */

@@ -48,7 +48,7 @@ function edgeVersion(options: ServingEdgeOptions, entry: ServedEntry): EdgeVersi
     statistics,
     unavailable: served.isInMemory ? null : 'unloaded',
     metadata: (name, signal): Promise<ModelMetadata> =>
-      served.use({ priority: 'interactive', signal, isAdmitted: false }, async (taskVersion) =>
+      served.use({ tenantId: '', priority: 'interactive', signal, isAdmitted: false }, async (taskVersion) =>
         metadataOf(taskVersion, name, options.versions.versionsOf(modelId)),
       ),
     // It is loaded when it is called.
@@ -89,11 +89,11 @@ function run(
   { served }: ServedEntry,
   request: CallRequest,
   sequence: SequenceState | null,
-  { priority, signal }: EdgeCall,
+  { tenantId, priority, signal }: EdgeCall,
   limits: TaskLimits,
 ): ReturnType<typeof infer> {
   const parent = currentSpanParent();
-  return served.use({ priority, signal, isAdmitted: false }, (version, runRows) => {
+  return served.use({ tenantId, priority, signal, isAdmitted: false }, (version, runRows) => {
     const runItem = async (item: RunItem): Promise<readonly OnnxTensor[]> => {
       const queuedAtMs = performance.now();
       const { outputs, startedAtMs, executingAtMs, endedAtMs, batchRows } = await runRows(item);

@@ -3,6 +3,7 @@ import { readModelPackage, type ModelPackage } from '../model-package/model-pack
 import type { PlacedVersion } from '../control-messages.ts';
 import type { LoadedSignature, OnnxTensor } from '../runtime/messages.ts';
 import { Network, type NetworkLimits, type NetworkObserver, type ProbeItem } from '../runtime/network.ts';
+import { elementsOf, shapeClassOf, type RunCaller } from '../runtime/run-caller.ts';
 import { RunRefusedError } from '../runtime/run-refused.ts';
 import type { RunSlots } from '../runtime/run-slots.ts';
 import type { ItemResult, Priority } from '../runtime/waiting-item.ts';
@@ -28,8 +29,13 @@ export interface ServedVersionOptions {
   /** Most threads that may hold one network. */
   readonly maxInstances: number;
   readonly observer: NetworkObserver;
-  /** Notes that the version runs; the returned function that it has ended. */
-  readonly record: () => () => void;
+  /** Records the start of a load (callers null) or a run; the returned function its end. */
+  readonly record: (callers: readonly RunCaller[] | null) => () => void;
+  /**
+   * @returns true when a call of this size has to run alone
+   * @throws model.input_refused
+   */
+  readonly admit: (tenantId: string, shapeClass: string) => boolean;
   /** Asks for the version to be loaded. */
   readonly onWanted: () => void;
   /** The process cannot go on with this version. */
@@ -38,6 +44,8 @@ export interface ServedVersionOptions {
 
 /** A call as far as its runs need it. */
 export interface CallProgress {
+  /** Tenant of the verified token. */
+  readonly tenantId: string;
   readonly priority: Priority;
   readonly signal: AbortSignal;
   /** Its first rows have been let into a queue; it is not refused for the rows that follow. */
@@ -48,13 +56,15 @@ export interface CallProgress {
 class InMemory {
   readonly version: TaskVersion;
   readonly #networks: ReadonlyMap<string, Network>;
+  readonly #admit: ServedVersionOptions['admit'];
   readonly #idle = Promise.withResolvers<void>();
   #calls = 0;
   #isLeaving = false;
 
-  constructor(version: TaskVersion, networks: ReadonlyMap<string, Network>) {
+  constructor(version: TaskVersion, networks: ReadonlyMap<string, Network>, admit: ServedVersionOptions['admit']) {
     this.version = version;
     this.#networks = networks;
+    this.#admit = admit;
   }
 
   get queueLength(): number {
@@ -76,9 +86,12 @@ class InMemory {
   async run(item: RunItem, call: CallProgress): Promise<ItemResult> {
     const network = this.#networks.get(item.network);
     if (network === undefined) throw new AppError('model.failed', { cause: new Error(`no network ${item.network}`) });
-    const { priority, signal, isAdmitted } = call;
+    const { tenantId, priority, signal, isAdmitted } = call;
     const { feeds, outputs, rows, length = 0 } = item;
-    const result = network.submit({ feeds, outputs, rows, length, priority, signal, isAdmitted });
+    const elements = elementsOf(feeds);
+    const shapeClass = shapeClassOf(rows, elements);
+    const caller = { tenantId, shapeClass, elements, runsAlone: this.#admit(tenantId, shapeClass) };
+    const result = network.submit({ feeds, outputs, rows, length, caller, priority, signal, isAdmitted });
     call.isAdmitted = true;
     return result;
   }
@@ -139,7 +152,7 @@ export class ServedVersion {
     const before = privateMemoryBytes();
     const networks = new Map<string, Network>();
     let version: TaskVersion | null = null;
-    const ended = this.#options.record();
+    const ended = this.#options.record(null);
     try {
       const modelPackage = await readModelPackage(placed.directory, placed.files, placed.task);
       for (const [role, spec] of modelPackage.networks) networks.set(role, await this.#loadNetwork(modelPackage, spec));
@@ -147,7 +160,7 @@ export class ServedVersion {
       version = await prepareVersion(modelPackage, signatures);
       await this.#warmUp(version, networks);
       if (this.#isRemoved) throw new AppError('model.not_ready');
-      this.#inMemory = new InMemory(version, networks);
+      this.#inMemory = new InMemory(version, networks, this.#options.admit);
       this.#usedAtMs = performance.now();
     } catch (error) {
       await free(version, networks);
