@@ -111,6 +111,8 @@ export interface TestWorker {
   ): Promise<InferenceAnswer>;
   /** Any request to the process that serves the model of the path. */
   request(path: string, init: TestRequest): Promise<Response>;
+  /** Any request to the supervisor itself. */
+  supervisor(path: string, init: TestRequest): Promise<Response>;
   get(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
   /** An internal token for this worker, of the gateway for itself or somebody else. */
   token(principal?: Principal): Promise<string>;
@@ -216,6 +218,7 @@ export async function startTestWorker(
       const [, model = ''] = /\/models\/([^/]+)/.exec(path) ?? [];
       return service.request(`${urlOf(model)}${path}`, init);
     },
+    supervisor: (path, init) => service.request(path, init),
     get: (path, headers) => {
       const [, model = ''] = /^\/v2\/models\/([^/]+)/.exec(path) ?? [];
       const url = path.startsWith('/v2') ? `${urlOf(model)}${path}` : path;

@@ -46,6 +46,7 @@ function aReconciler(
       if (failure !== undefined) throw new AppError(failure);
       return { versionId, held: { directory: '', sizeBytes: 0, release: () => {} } };
     },
+    update: ({ versionId, visibility }: PlacementState) => void did.push(`update ${versionId} ${visibility}`),
     unload: async ({ versionId }: HeldVersion): Promise<void> => void did.push(`unload ${versionId}`),
   };
   /** Where the process of every loaded version stands. */
@@ -147,6 +148,16 @@ describe('what is placed on a worker', () => {
     reconciler.want(wish(placement('a', { artifactsUrl: 'http://127.0.0.1:2' })));
     await reconciler.settled();
     expect(did).toEqual(['load a']);
+    await reconciler.close();
+  });
+
+  it('stays loaded when the visibility of its model changes, which is passed on', async () => {
+    const { did, reconciler } = aReconciler();
+    for (const visibility of ['public', 'public', 'private'] as const) {
+      reconciler.want(wish(placement('a', { visibility })));
+      await reconciler.settled();
+    }
+    expect(did).toEqual(['load a', 'update a private']);
     await reconciler.close();
   });
 

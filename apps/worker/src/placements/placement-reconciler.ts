@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { PlacementState, WorkerState } from '@weir/contracts';
+import { NOT_FOUND } from '../open-inference/guard.ts';
 import { AppError, ERROR_KINDS, toAppError, type Clock } from '@weir/kernel';
 import type { Logger } from '@weir/platform/telemetry';
 import type { ServedState } from '../serving-processes/serving-fleet.ts';
@@ -13,7 +14,7 @@ const MAX_ERROR_LENGTH = 500;
 const LOADS_AT_ONCE = 4;
 
 export interface PlacementReconcilerOptions {
-  readonly loader: Pick<VersionLoader, 'load' | 'unload'>;
+  readonly loader: Pick<VersionLoader, 'load' | 'update' | 'unload'>;
   /** Where a version that was loaded stands now: its process may have ended since. */
   readonly stateOf: (versionId: string) => ServedState;
   /** Forgets the crashes of a version; loads it when it was loaded before. */
@@ -86,7 +87,7 @@ export class PlacementReconciler {
   find(modelId: string, version?: string): PlacementState {
     const placed = [...this.#desired.values()].filter((one) => one.modelId === modelId && (version === undefined || one.version === version));
     const found = placed.at(-1);
-    if (found === undefined) throw new AppError('model.not_found', { message: 'This worker has no such model or version.' });
+    if (found === undefined) throw new AppError('model.not_found', { message: NOT_FOUND });
     return found;
   }
 
@@ -148,7 +149,11 @@ export class PlacementReconciler {
   async #unloadUnwanted(): Promise<void> {
     for (const [versionId, entry] of this.#entries) {
       const wanted = this.#desired.get(versionId);
-      if (wanted !== undefined && isSamePackage(wanted, entry.placement)) continue;
+      if (wanted !== undefined && isSamePackage(wanted, entry.placement)) {
+        if (entry.held !== null && wanted.visibility !== entry.placement.visibility) this.#options.loader.update(wanted);
+        entry.placement = wanted;
+        continue;
+      }
       // When it is loaded, it is looked at again.
       if (entry.isBeingLoaded) continue;
       const { held } = entry;
@@ -191,8 +196,11 @@ export class PlacementReconciler {
   async #load(entry: Entry): Promise<void> {
     const { loader, clock, logger, observe } = this.#options;
     const { versionId, modelId, version } = entry.placement;
+    const { placement } = entry;
     try {
-      entry.held = await loader.load(entry.placement, this.#stopping.signal);
+      entry.held = await loader.load(placement, this.#stopping.signal);
+      // It may have been announced anew while it was loaded.
+      if (entry.placement.visibility !== placement.visibility) loader.update(entry.placement);
     } catch (thrown) {
       if (this.#stopping.signal.aborted) return;
       const error = toAppError(thrown);

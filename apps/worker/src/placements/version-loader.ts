@@ -15,8 +15,8 @@ export interface HeldVersion {
 
 export interface VersionLoaderOptions {
   readonly packages: Pick<PackageStore, 'hold'>;
-  readonly fleet: Pick<ServingFleet, 'place' | 'remove'>;
-  readonly remote: Pick<RemoteVersions, 'place' | 'remove'>;
+  readonly fleet: Pick<ServingFleet, 'place' | 'update' | 'remove'>;
+  readonly remote: Pick<RemoteVersions, 'place' | 'update' | 'remove'>;
   readonly signer: InternalTokenSigner;
 }
 
@@ -33,7 +33,7 @@ export class VersionLoader {
   /** @throws AppError of a retryable kind when trying again can help, of another when the package is at fault */
   async load(placement: PlacementState, signal: AbortSignal): Promise<HeldVersion> {
     const { fleet, remote } = this.#options;
-    const { versionId, modelId, model, version, task, files, ownerTenantId, backend } = placement;
+    const { versionId, modelId, model, version, task, files, ownerTenantId, visibility, backend } = placement;
     if (backend !== undefined && backend.kind !== 'onnxruntime') {
       await remote.place(placement, backend);
       return { versionId, held: null };
@@ -42,8 +42,8 @@ export class VersionLoader {
     this.#fetching = fetched.catch(() => undefined);
     const held = await fetched;
     try {
-      const placed = { versionId, modelId, model, version, task, files: [...files], directory: held.directory };
-      await unlessAborted(fleet.place(placed, ownerTenantId, networkBytes(placement)), signal);
+      const placed = { versionId, modelId, model, version, ownerTenantId, visibility, task, files: [...files], directory: held.directory };
+      await unlessAborted(fleet.place(placed, networkBytes(placement)), signal);
       return { versionId, held };
     } catch (error) {
       await fleet.remove(versionId, { isForgiven: false });
@@ -63,6 +63,12 @@ export class VersionLoader {
       held.release();
       throw error;
     }
+  }
+
+  /** Passes on what may change of a placement while its version stays loaded: the visibility of its model. */
+  update(placement: PlacementState): void {
+    this.#options.fleet.update(placement.versionId, placement.visibility);
+    this.#options.remote.update(placement);
   }
 
   async unload({ versionId, held }: HeldVersion): Promise<void> {

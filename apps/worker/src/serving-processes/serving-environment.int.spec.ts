@@ -63,7 +63,7 @@ async function place(versionId: string, files: Readonly<Record<string, Buffer | 
   const listed = Object.entries(files).map(([name, content]) => ({ path: name, sha256: '0'.repeat(64), sizeBytes: content.length }));
   child.send({
     kind: 'place',
-    version: { versionId, modelId: versionId, model: versionId, version: '1', task: 'tensors', files: listed, directory: folder },
+    version: { versionId, modelId: versionId, model: versionId, version: '1', ownerTenantId: 'platform', task: 'tensors', files: listed, directory: folder },
   });
 }
 

@@ -45,7 +45,6 @@ export type ServedState =
 
 interface Placed {
   readonly version: PlacedVersion;
-  readonly ownerTenantId: string;
   readonly bytes: number;
 }
 
@@ -96,13 +95,13 @@ export class ServingFleet {
    * @param bytes memory that its files tell of
    * @throws AppError of a retryable kind when trying again can help, of another when the package is at fault
    */
-  async place(version: PlacedVersion, ownerTenantId: string, bytes: number): Promise<void> {
+  async place(version: PlacedVersion, bytes: number): Promise<void> {
     if (bytes > this.#options.memoryBytes)
       throw new AppError('model.package_invalid', {
         message: `The package needs ${bytes} bytes of memory; the worker has ${this.#options.memoryBytes} in all.`,
       });
     this.#assertNotQuarantined(version.versionId);
-    const placed: Placed = { version, ownerTenantId, bytes };
+    const placed: Placed = { version, bytes };
     this.#placed.set(version.versionId, placed);
     const member = this.#join(placed);
     try {
@@ -112,6 +111,14 @@ export class ServingFleet {
       await this.remove(version.versionId, { isForgiven: false });
       throw error;
     }
+  }
+
+  /** The model of a version has another visibility now. */
+  update(versionId: string, visibility: PlacedVersion['visibility']): void {
+    const placed = this.#placed.get(versionId);
+    if (placed === undefined) return;
+    this.#placed.set(versionId, { ...placed, version: { ...placed.version, visibility } });
+    for (const group of [...this.#groups.values(), ...this.#retiring]) group.update(versionId, visibility);
   }
 
   /** Takes no more calls for a version, and frees its memory. */
@@ -170,10 +177,10 @@ export class ServingFleet {
   }
 
   /** Puts a version into the process of its trust class, or into one of its own when it crashed others. */
-  #join({ version, ownerTenantId, bytes }: Placed): { group: ServingGroup; version: GroupVersion } {
+  #join({ version, bytes }: Placed): { group: ServingGroup; version: GroupVersion } {
     const key = this.#crashes.isIsolated(version.versionId)
       ? ownKey(version.versionId)
-      : `class ${trustClassOf(ownerTenantId, this.#options.trustClasses)}`;
+      : `class ${trustClassOf(version.ownerTenantId, this.#options.trustClasses)}`;
     let group = this.#groups.get(key);
     if (group === undefined) {
       if (this.#groups.size >= this.#options.maxProcesses)

@@ -21,7 +21,7 @@ const FAULT_SIGNALS: ReadonlySet<string> = new Set(['SIGSEGV', 'SIGBUS', 'SIGFPE
 
 /** A version in a group, and where it stands. */
 export interface GroupVersion {
-  readonly placed: PlacedVersion;
+  placed: PlacedVersion;
   /** `cold`: calls are taken, the first one waits until it is in memory. */
   state: 'starting' | 'loading' | 'in-memory' | 'unloading' | 'cold';
   /** Was it ever loaded, so that it is known to work? */
@@ -126,6 +126,14 @@ export class ServingGroup {
       this.restrict();
     }
     return version;
+  }
+
+  /** The model of a version has another visibility. */
+  update(versionId: string, visibility: PlacedVersion['visibility']): void {
+    const version = this.#versions.get(versionId);
+    if (version === undefined) return;
+    version.placed = { ...version.placed, visibility };
+    if (this.#url !== null) this.#child?.process.send({ kind: 'update', versionId, visibility });
   }
 
   /** Tells the process the restrictions in force for its versions. */

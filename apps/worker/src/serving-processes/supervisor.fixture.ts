@@ -34,7 +34,7 @@ const child = new ServingChild({
   onExit: () => undefined,
 });
 await child.listening();
-const version = { versionId: VERSION, modelId: VERSION, model: VERSION, version: '1', task: 'tensors', files, directory: folder } as const;
+const version = { versionId: VERSION, modelId: VERSION, model: VERSION, version: '1', ownerTenantId: 'platform', task: 'tensors', files, directory: folder } as const;
 child.send({ kind: 'place', version });
 child.send({ kind: 'load', versionId: VERSION });
 while (readFlightRecord(flightFile).length === 0) await sleep(20);

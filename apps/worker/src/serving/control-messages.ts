@@ -14,6 +14,9 @@ export const placedVersionSchema = z.object({
   /** Public name, for metrics. */
   model: z.string(),
   version: z.string(),
+  ownerTenantId: z.string(),
+  /** Undefined: not known; see the contract of placements. */
+  visibility: z.enum(['public', 'private']).optional(),
   task: taskSchema,
   files: z.array(packageFileSchema),
   /** Folder with the files. */
@@ -67,6 +70,8 @@ export const toServingSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('configure'), settings: servingSettingsSchema }),
   /** Take calls for it from now on; it is in memory only after `load`. */
   z.object({ kind: z.literal('place'), version: placedVersionSchema }),
+  /** The model of the version has another visibility now. */
+  z.object({ kind: z.literal('update'), versionId: z.string(), visibility: placedVersionSchema.shape.visibility }),
   z.object({ kind: z.literal('load'), versionId: z.string() }),
   /** Free its memory, but go on taking calls. */
   z.object({ kind: z.literal('unload'), versionId: z.string() }),

@@ -91,6 +91,9 @@ export class ServingProcess {
       case 'place':
         this.#place(message.version);
         return;
+      case 'update':
+        this.#versions.byId(message.versionId)?.served.update(message.visibility);
+        return;
       case 'load':
         void this.#load(message.versionId);
         return;

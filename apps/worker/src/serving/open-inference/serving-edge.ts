@@ -45,6 +45,7 @@ function edgeVersion(options: ServingEdgeOptions, entry: ServedEntry): EdgeVersi
   return {
     modelId,
     version,
+    audience: served.audience,
     statistics,
     unavailable: served.isInMemory ? null : 'unloaded',
     metadata: (name, signal): Promise<ModelMetadata> =>

@@ -1,4 +1,5 @@
 import { AppError, toAppError } from '@weir/kernel';
+import type { Audience } from '../../open-inference/guard.ts';
 import { readModelPackage, type ModelPackage } from '../model-package/model-package.ts';
 import type { PlacedVersion } from '../control-messages.ts';
 import type { LoadedSignature, OnnxTensor } from '../runtime/messages.ts';
@@ -113,13 +114,24 @@ export class ServedVersion {
   #underWay = 0;
   #usedAtMs = performance.now();
   #isRemoved = false;
+  #visibility: PlacedVersion['visibility'];
 
   constructor(options: ServedVersionOptions) {
     this.#options = options;
+    this.#visibility = options.placed.visibility;
   }
 
   get placed(): PlacedVersion {
     return this.#options.placed;
+  }
+
+  /** Whose calls are taken. */
+  get audience(): Audience {
+    return { ownerTenantId: this.#options.placed.ownerTenantId, visibility: this.#visibility };
+  }
+
+  update(visibility: PlacedVersion['visibility']): void {
+    this.#visibility = visibility;
   }
 
   get isInMemory(): boolean {
