@@ -43,7 +43,7 @@ describe('calls that end the process of a public model', () => {
 
   it('are refused to their tenant for a back-off that ends; other tenants are answered within seconds; load revives', async () => {
     const clock = new TestClock();
-    worker = await startTestWorker({}, undefined, clock);
+    worker = await startTestWorker({}, undefined, { clock });
     const [neighbour, deadly] = [await placed('neighbour', doubling), await placed('deadly', dividing)];
 
     // Concurrent calls of both tenants: whoever was running beside the crash is not refused.
@@ -80,7 +80,7 @@ describe('a version that ends the process that loads it', () => {
   it('is quarantined for a back-off that ends; its neighbours are not moved; load tries it at once', async () => {
     let advancedMs = 0;
     const clock = { now: () => Date.now() + advancedMs };
-    worker = await startTestWorker({}, undefined, clock);
+    worker = await startTestWorker({}, undefined, { clock });
     const neighbour = await placed('neighbour', doubling);
     const deadly = await worker.place('deadly', 'tensors', packageOf(deadlyToLoad));
     const quarantined = async (crashes: number) => {

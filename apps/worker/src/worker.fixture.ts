@@ -8,9 +8,9 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { INTERNAL_TOKEN_HEADER, InternalTokenVerifier, servicePrincipal, type InternalKeySet, type Principal } from '@weir/access';
 import { placementChanged, workerChanged, type PackageFile, type PlacementState, type WorkerState } from '@weir/contracts';
-import { systemIds, type Clock } from '@weir/kernel';
+import { systemIds } from '@weir/kernel';
 import { toRecord, type EventBus } from '@weir/platform/bus';
-import { eventually, startTestService, type TestRequest } from '@weir/testing';
+import { eventually, startTestService, type TestDatabase, type TestRequest, type TestServiceOptions } from '@weir/testing';
 import { workerDefinition } from './worker.definition.ts';
 
 const MODELS = fileURLToPath(new URL('../../../models/', import.meta.url));
@@ -83,6 +83,8 @@ type AnnouncedVersion = WorkerState['versions'][number];
 /** A worker in this process, on a real bus and a real ONNX Runtime, with an artifact store beside it. */
 export interface TestWorker {
   readonly bus: EventBus;
+  /** With the bus in it, for another worker beside or after this one. */
+  readonly database: TestDatabase;
   readonly artifacts: { put(content: Buffer): string; lie(sha256: string, content: Buffer): void };
   /** Puts the files into the store and places them as a version of the model `modelId`. */
   place(
@@ -133,14 +135,14 @@ function servingProcesses(): string[] {
 export async function startTestWorker(
   environment: Readonly<Record<string, string>> = {},
   onLogLine: (line: string) => void = () => undefined,
-  clock?: Clock,
+  options: Pick<TestServiceOptions, 'clock' | 'database'> = {},
 ): Promise<TestWorker> {
   const cacheDirectory = await mkdtemp(join(tmpdir(), 'weir-worker-'));
   const id = 'worker-1';
   const service = await startTestService(workerDefinition, {
     environment: { WEIR_WORKER_CACHE_DIR: cacheDirectory, WEIR_WORKER_ID: id, ...environment },
     onLogLine,
-    ...(clock === undefined ? {} : { clock }),
+    ...options,
   });
   openWorkers++;
   const { bus } = service;
@@ -171,6 +173,7 @@ export async function startTestWorker(
 
   return {
     bus,
+    database: service.database,
     artifacts,
     urlOf: ({ versionId }) => workers.get(id)?.versions.find((version) => version.versionId === versionId)?.url,
     place: async (modelId, task, contents, over = {}) => {

@@ -68,6 +68,12 @@ export class PlacementReconciler {
     );
   }
 
+  /** Is a version still to be loaded: placed here, not loaded, and not failed for good? */
+  isLoading(versionId: string): boolean {
+    const entry = this.#entries.get(versionId);
+    return entry === undefined ? this.#desired.has(versionId) : entry.held === null && entry.state === 'loading';
+  }
+
   /** Called whenever `states` has changed. */
   onChange(listener: () => void): void {
     this.#onChange = listener;
