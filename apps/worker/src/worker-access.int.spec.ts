@@ -62,7 +62,8 @@ describe("another tenant's private version", () => {
 
 describe('a public version, and one whose placement does not say', () => {
   it.each(['shown', 'earlier'])('answers every tenant: %s', async (model) => {
-    for (const principal of [owner, stranger, gateway, operator]) expect(await ask(`/v2/models/${model}/infer`, principal, 'POST')).toBe(200);
+    for (const principal of [owner, stranger, gateway, operator])
+      expect(await ask(`/v2/models/${model}/infer`, principal, 'POST')).toBe(200);
   });
 });
 

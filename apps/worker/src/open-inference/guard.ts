@@ -1,4 +1,11 @@
-import { authorise, isOperator, INTERNAL_TOKEN_HEADER, REQUEST_ID_HEADER, type InternalTokenVerifier, type VerifiedInternalToken } from '@weir/access';
+import {
+  authorise,
+  isOperator,
+  INTERNAL_TOKEN_HEADER,
+  REQUEST_ID_HEADER,
+  type InternalTokenVerifier,
+  type VerifiedInternalToken,
+} from '@weir/access';
 import { AppError } from '@weir/kernel';
 import { inRequest } from '@weir/platform/telemetry';
 import type { FastifyReply, FastifyRequest } from 'fastify';

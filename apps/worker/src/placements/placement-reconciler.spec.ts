@@ -52,7 +52,12 @@ function aReconciler(
   /** Where the process of every loaded version stands. */
   const served = { state: READY as ServedState };
   const stateOf = (): ServedState => served.state;
-  return { did, failures, served, reconciler: new PlacementReconciler({ loader, stateOf, revive: () => Promise.resolve(), clock, logger }) };
+  return {
+    did,
+    failures,
+    served,
+    reconciler: new PlacementReconciler({ loader, stateOf, revive: () => Promise.resolve(), clock, logger }),
+  };
 }
 
 describe('what is placed on a worker', () => {

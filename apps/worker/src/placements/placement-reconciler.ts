@@ -64,7 +64,8 @@ export class PlacementReconciler {
   states(): LoadedVersionState[] {
     return [...this.#entries].map(([versionId, { held, state, error }]) =>
       held === null
-        ? { versionId, state, ...(error === undefined ? {} : { error: error.message.slice(0, MAX_ERROR_LENGTH) }) } : { versionId, ...this.#options.stateOf(versionId) },
+        ? { versionId, state, ...(error === undefined ? {} : { error: error.message.slice(0, MAX_ERROR_LENGTH) }) }
+        : { versionId, ...this.#options.stateOf(versionId) },
     );
   }
 
@@ -91,7 +92,9 @@ export class PlacementReconciler {
    * @throws model.not_found
    */
   find(modelId: string, version?: string): PlacementState {
-    const placed = [...this.#desired.values()].filter((one) => one.modelId === modelId && (version === undefined || one.version === version));
+    const placed = [...this.#desired.values()].filter(
+      (one) => one.modelId === modelId && (version === undefined || one.version === version),
+    );
     const found = placed.at(-1);
     if (found === undefined) throw new AppError('model.not_found', { message: NOT_FOUND });
     return found;

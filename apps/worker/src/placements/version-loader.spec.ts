@@ -27,6 +27,7 @@ async function aLoader(failure?: AppError) {
       did.push(`place ${versionId} of ${ownerTenantId} with ${bytes} bytes`);
       if (failure !== undefined) throw failure;
     },
+    accountOf: () => null,
     update: (versionId: string, visibility?: string) => void did.push(`update ${versionId} ${visibility}`),
     remove: async (versionId: string) => void did.push(`remove ${versionId}`),
   };

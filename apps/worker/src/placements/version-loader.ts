@@ -5,6 +5,7 @@ import { artifactsAt } from '../packages/artifact-client.ts';
 import { moveLargeWeightsOut } from '../packages/large-weights.ts';
 import type { HeldPackage, PackageStore } from '../packages/package-store.ts';
 import type { RemoteVersions } from '../remote/remote-versions.ts';
+import { letRead } from '../serving-processes/serving-accounts.ts';
 import type { ServingFleet } from '../serving-processes/serving-fleet.ts';
 
 /** A version that calls are taken for, with its files held on disk; null where another server runs it. */
@@ -15,7 +16,7 @@ export interface HeldVersion {
 
 export interface VersionLoaderOptions {
   readonly packages: Pick<PackageStore, 'hold'>;
-  readonly fleet: Pick<ServingFleet, 'place' | 'update' | 'remove'>;
+  readonly fleet: Pick<ServingFleet, 'place' | 'update' | 'remove' | 'accountOf'>;
   readonly remote: Pick<RemoteVersions, 'place' | 'update' | 'remove'>;
   readonly signer: InternalTokenSigner;
 }
@@ -52,12 +53,14 @@ export class VersionLoader {
     }
   }
 
-  async #fetch({ files, artifactsUrl }: PlacementState, signal: AbortSignal): Promise<HeldPackage> {
+  async #fetch({ files, artifactsUrl, ownerTenantId }: PlacementState, signal: AbortSignal): Promise<HeldPackage> {
     signal.throwIfAborted();
-    const { packages, signer } = this.#options;
-    const held = await packages.hold(files, artifactsAt(artifactsUrl, signer), signal);
+    const { packages, signer, fleet } = this.#options;
+    const account = fleet.accountOf(ownerTenantId);
+    const held = await packages.hold(files, artifactsAt(artifactsUrl, signer), signal, account?.gid);
     try {
       await moveLargeWeightsOut(held.directory, files);
+      if (account !== null) await letRead(account, held.directory);
       return held;
     } catch (error) {
       held.release();

@@ -8,7 +8,16 @@ const aGroup = (rssBytes: number, sequenceBytes: number, ...bytes: number[]) => 
   sequenceBytes,
   versions: (): GroupVersion[] =>
     bytes.map((size) => ({
-      placed: { versionId: 'v', modelId: 'm', model: 'm', version: '1', ownerTenantId: 'platform', task: 'tensors', files: [], directory: '' },
+      placed: {
+        versionId: 'v',
+        modelId: 'm',
+        model: 'm',
+        version: '1',
+        ownerTenantId: 'platform',
+        task: 'tensors',
+        files: [],
+        directory: '',
+      },
       state: 'in-memory',
       isProven: true,
       isWanted: true,

@@ -6,6 +6,7 @@ import type { Flight } from '../serving/versions/flight-record.ts';
 import { CrashTracker, type CrashKind } from './crash-tracker.ts';
 import { handOver, isLeaking } from './group-succession.ts';
 import { evictions } from './memory-budget.ts';
+import type { ServingAccount, ServingAccounts } from './serving-accounts.ts';
 import { ServingGroup, type GroupVersion } from './serving-group.ts';
 import { trustClassOf, type TrustClasses } from './trust-class.ts';
 
@@ -27,6 +28,8 @@ export interface ServingFleetOptions {
   readonly flightDirectory: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly trustClasses: TrustClasses;
+  /** Null: serving processes run as the user of this process. */
+  readonly accounts: ServingAccounts | null;
   /** Bytes that models may take in all processes together. */
   readonly memoryBytes: number;
   readonly maxProcesses: number;
@@ -113,6 +116,12 @@ export class ServingFleet {
     }
   }
 
+  /** Whom the processes of a tenant's models run as. */
+  accountOf(tenantId: string): ServingAccount | null {
+    const { accounts, trustClasses } = this.#options;
+    return accounts?.of(trustClassOf(tenantId, trustClasses)) ?? null;
+  }
+
   /** The model of a version has another visibility now. */
   update(versionId: string, visibility: PlacedVersion['visibility']): void {
     const placed = this.#placed.get(versionId);
@@ -185,18 +194,19 @@ export class ServingFleet {
     if (group === undefined) {
       if (this.#groups.size >= this.#options.maxProcesses)
         throw new AppError('worker.overloaded', { message: `The worker runs ${this.#groups.size} processes and may not start another.` });
-      group = this.#startGroup(key);
+      group = this.#startGroup(key, this.accountOf(version.ownerTenantId));
     }
     return { group, version: group.add(version, bytes) };
   }
 
-  #startGroup(key: string): ServingGroup {
+  #startGroup(key: string, account: ServingAccount | null): ServingGroup {
     const { settings, flightDirectory, environment, logger, urlOf, memoryBytes } = this.#options;
     const group: ServingGroup = new ServingGroup({
       key,
       settings,
       flightDirectory,
       memoryLimitBytes: memoryBytes + PROCESS_BASE_BYTES,
+      account,
       environment,
       logger,
       urlOf,
@@ -335,7 +345,7 @@ export class ServingFleet {
    */
   #replace(group: ServingGroup, reason: 'leak' | 'hang', hanging: ReadonlySet<string> = new Set()): void {
     if (this.#retiring.has(group)) return;
-    const successor = this.#startGroup(group.key);
+    const successor = this.#startGroup(group.key, group.account);
     const moves = group.versions().map(async ({ placed, bytes, isProven, isWanted }) => {
       const version = successor.add(placed, bytes);
       Object.assign(version, { isProven, isWanted });

@@ -5,6 +5,7 @@ import type { Logger } from '@weir/platform/telemetry';
 import type { CallRestriction, FromServing, PlacedVersion, ServingSettings } from '../serving/control-messages.ts';
 import { readFlightRecord, type Flight } from '../serving/versions/flight-record.ts';
 import type { CrashKind } from './crash-tracker.ts';
+import { createFileFor, type ServingAccount } from './serving-accounts.ts';
 import { ServingChild } from './serving-child.ts';
 
 /** Waits between attempts to start a process again: doubling from the first to the last. */
@@ -40,6 +41,7 @@ export interface ServingGroupOptions {
   readonly settings: (flightFile: string) => ServingSettings;
   readonly flightDirectory: string;
   readonly memoryLimitBytes: number;
+  readonly account: ServingAccount | null;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly logger: Logger;
   /** Where calls go, by the port of the process. */
@@ -85,6 +87,10 @@ export class ServingGroup {
 
   get key(): string {
     return this.#options.key;
+  }
+
+  get account(): ServingAccount | null {
+    return this.#options.account;
   }
 
   /** Where calls go; null while the process starts. */
@@ -152,6 +158,7 @@ export class ServingGroup {
     const [from, to] = [this.#versions.get(versionId), successor.#versions.get(versionId)];
     if (from === undefined || to === undefined) return 0;
     const file = `${this.#options.flightDirectory}/${process.pid}-sequences-${++flights}`;
+    createFileFor(this.#options.account, file);
     try {
       if ((await this.#control(from, 'export-sequences', file)) === 0) return 0;
       await successor.started();
@@ -249,11 +256,12 @@ export class ServingGroup {
 
   #start(): void {
     if (this.#isClosed) return;
-    const { settings, flightDirectory, memoryLimitBytes, environment, logger } = this.#options;
+    const { settings, flightDirectory, memoryLimitBytes, account, environment, logger } = this.#options;
     const flightFile = `${flightDirectory}/${process.pid}-${++flights}`;
     const child: ServingChild = new ServingChild({
       settings: settings(flightFile),
       memoryLimitBytes,
+      account,
       environment,
       logger,
       onMessage: (message) => {
@@ -361,9 +369,7 @@ export class ServingGroup {
     if (this.#url === null) throw new AppError('worker.unreachable');
     this.#controls.set(key, { kind, done });
     const timer = setTimeout(() => done.reject(new AppError('worker.unreachable')), LOAD_TIMEOUT_MS);
-    this.#child?.process.send(
-      kind === 'export-sequences' || kind === 'import-sequences' ? { kind, versionId, file } : { kind, versionId },
-    );
+    this.#child?.process.send(kind === 'export-sequences' || kind === 'import-sequences' ? { kind, versionId, file } : { kind, versionId });
     try {
       return await done.promise;
     } finally {

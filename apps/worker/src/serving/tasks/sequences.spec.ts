@@ -1,6 +1,13 @@
 import { deserialize, serialize } from 'node:v8';
 import { describe, expect, it } from 'vitest';
-import { sequenceOf, SequenceStore, type MovedSequence, type SequenceCall, type SequenceOwner, type SequenceStoreOptions } from './sequences.ts';
+import {
+  sequenceOf,
+  SequenceStore,
+  type MovedSequence,
+  type SequenceCall,
+  type SequenceOwner,
+  type SequenceStoreOptions,
+} from './sequences.ts';
 import type { SequenceState } from './task.ts';
 
 const OWNER: SequenceOwner = { tenantId: 'acme', versionId: 'v1' };
