@@ -7,7 +7,16 @@ import { deploymentChanged, placementChanged, tenantChanged, workerChanged, type
 import { systemIds } from '@weir/kernel';
 import { projectionOf, toRecord, type Projection } from '@weir/platform/bus';
 import { createLogger } from '@weir/platform/telemetry';
-import { aPrincipal, anOperator, eventually, onnxModel, startTestService, type GraphAnswer, type TestService, type TestServiceOptions } from '@weir/testing';
+import {
+  aPrincipal,
+  anOperator,
+  eventually,
+  onnxModel,
+  startTestService,
+  type GraphAnswer,
+  type TestService,
+  type TestServiceOptions,
+} from '@weir/testing';
 import { registryDefinition } from './registry.definition.ts';
 
 export const operator = anOperator();

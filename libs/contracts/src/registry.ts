@@ -13,7 +13,6 @@ export const packageFileSchema = z.object({
 /** One file of a model package, by its content. */
 export type PackageFile = z.infer<typeof packageFileSchema>;
 
-/** `public`: every tenant whose plan covers it may call it; `private`: only its owner. */
 const visibilitySchema = z.enum(['public', 'private']);
 
 export const deploymentSchema = z.object({
@@ -21,6 +20,7 @@ export const deploymentSchema = z.object({
   model: modelName,
   /** The tenant that published it. */
   ownerTenantId: id,
+  /** `public`: every tenant whose plan covers it may call it; `private`: only its owner. */
   visibility: visibilitySchema,
   task: taskSchema,
   alias: z.string(),
