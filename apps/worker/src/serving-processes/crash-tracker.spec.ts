@@ -76,7 +76,20 @@ describe('a crash with several callers in progress', () => {
     expect(alone()).toEqual(['acme 0x4', 'globex 0x4', 'acme 0x4']);
     crash('fault', [call('globex')]);
     expect(refused()).toEqual(['globex 0x4']);
-    expect(alone(11 * MINUTE_MS)).toEqual([]);
+    // The cause of that crash is known now.
+    expect(alone()).toEqual([]);
+  });
+
+  it('lets them run alone for 1, 2, 4 … 60 minutes, so that nobody escapes by waiting for the end', () => {
+    const { crash, refused, alone } = aTracker();
+    let now = 0;
+    for (const minutes of [1, 2, 4, 8, 16, 32, 60, 60]) {
+      crash('fault', [call('acme'), call('globex')], now);
+      expect(alone(now + minutes * MINUTE_MS - 1)).toEqual(['acme 0x4', 'globex 0x4']);
+      now += minutes * MINUTE_MS;
+      expect(alone(now)).toEqual([]);
+    }
+    expect(refused(now)).toEqual([]);
   });
 
   it('for lack of memory is attributed to the largest run, and to none that is small', () => {

@@ -1,8 +1,9 @@
+import { AppError } from '@weir/kernel';
 import type { CallRestriction } from '../serving/control-messages.ts';
 import type { Flight } from '../serving/versions/flight-record.ts';
 
 const MINUTE_MS = 60_000;
-/** First and longest back-off of a refusal or a quarantine; each further crash doubles it. */
+/** First and longest duration of a refusal, a probation or a quarantine; each further crash doubles it. */
 const FIRST_BACK_OFF_MS = MINUTE_MS;
 const LAST_BACK_OFF_MS = 60 * MINUTE_MS;
 /** Without a crash for so long after its back-off, a caller begins with the first back-off again. */
@@ -11,8 +12,6 @@ const FORGET_MS = 60 * MINUTE_MS;
 const MAX_LOAD_CRASHES = 3;
 /** Shape classes of a tenant that crashed a version before all its calls of the version are refused. */
 const MAX_SHAPE_CLASSES = 2;
-/** How long callers run alone after a crash that several of them can have caused. */
-const PROBATION_MS = 10 * MINUTE_MS;
 /** A run of so many elements can exhaust the memory of its process; a smaller one must be running in several such crashes. */
 const LARGE_ELEMENTS = 65_536;
 const MAX_UNEXPLAINED = 3;
@@ -50,6 +49,10 @@ interface Probation {
   readonly tenantId: string;
   readonly shapeClass: string;
   readonly untilMs: number;
+  /** Crashes that several callers can have caused, this one among them. */
+  readonly suspicions: number;
+  /** Number of the last of them. */
+  readonly crash: number;
   /** Crashes for an unknown reason in which these calls ran alone. */
   readonly unexplained: number;
 }
@@ -59,7 +62,8 @@ interface Probation {
  *
  * - Calls: the tenant's calls of the version and shape class are refused for a growing back-off, after a second shape class all
  *   its calls of the version. Others go on calling the version: no caller can make it unavailable to others.
- * - Several callers in progress: none is refused; each runs alone for a time, so that the next crash has one possible cause.
+ * - Several callers in progress: none is refused; each runs alone for a growing time, so that the next crash has one possible
+ *   cause. The others are cleared when that is one of them.
  * - Loads: the version gets a process of its own; after three crashes in a row it is quarantined for a growing back-off.
  * - Calls of two tenants crash a version independently: it gets a process of its own too.
  */
@@ -68,10 +72,12 @@ export class CrashTracker {
   readonly #probations = new Map<string, Probation>();
   readonly #loads = new Map<string, Quarantine>();
   readonly #isolated = new Set<string>();
+  #crashCount = 0;
 
   /** A process ended by itself, or has to be ended. */
   crashed({ kind, running, isProven }: Crash, nowMs: number): void {
     this.#forgetOld(nowMs);
+    this.#crashCount++;
     const calls = running.filter((flight) => flight.tenantId !== null);
     const loads = distinct(running.filter((flight) => flight.tenantId === null).map(({ versionId }) => versionId));
     const suspectedLoads = calls.length > 0 ? loads.filter((versionId) => !isProven(versionId)) : loads;
@@ -135,11 +141,16 @@ export class CrashTracker {
     const [only] = calls;
     const isSole = only !== undefined && new Set(calls.map(keyOf)).size === 1 && !isLoadSuspected;
     if (isSole && (kind !== 'killed' || this.#unexplained(only) + 1 >= MAX_UNEXPLAINED)) return this.#blame(only, nowMs);
-    for (const flight of calls) this.#suspect(flight, isSole ? this.#unexplained(flight) + 1 : this.#unexplained(flight), nowMs);
+    const suspects = new Map(calls.map((flight) => [keyOf(flight), flight]));
+    for (const flight of suspects.values())
+      this.#suspect(flight, isSole ? this.#unexplained(flight) + 1 : this.#unexplained(flight), nowMs);
   }
 
-  #blame({ versionId, tenantId, shapeClass }: Flight, nowMs: number): void {
+  #blame(flight: Flight, nowMs: number): void {
+    const { versionId, tenantId, shapeClass } = flight;
     if (tenantId === null) return;
+    const probation = this.#probations.get(keyOf(flight));
+    for (const [key, { crash }] of this.#probations) if (crash === probation?.crash) this.#probations.delete(key);
     const key = JSON.stringify([versionId, tenantId]);
     const record = this.#callers.get(key) ?? { versionId, tenantId, shapeClasses: new Set<string>(), crashes: 0, untilMs: 0 };
     this.#callers.set(key, record);
@@ -151,7 +162,9 @@ export class CrashTracker {
   #suspect(flight: Flight, unexplained: number, nowMs: number): void {
     const { versionId, tenantId, shapeClass } = flight;
     if (tenantId === null) return;
-    this.#probations.set(keyOf(flight), { versionId, tenantId, shapeClass, untilMs: nowMs + PROBATION_MS, unexplained });
+    const suspicions = (this.#probations.get(keyOf(flight))?.suspicions ?? 0) + 1;
+    const untilMs = nowMs + backOffMs(suspicions - 1);
+    this.#probations.set(keyOf(flight), { versionId, tenantId, shapeClass, untilMs, suspicions, crash: this.#crashCount, unexplained });
   }
 
   #unexplained(flight: Flight): number {
@@ -159,9 +172,18 @@ export class CrashTracker {
   }
 
   #forgetOld(nowMs: number): void {
-    for (const [key, { untilMs }] of this.#callers) if (nowMs >= untilMs + FORGET_MS) this.#callers.delete(key);
-    for (const [key, { untilMs }] of this.#probations) if (nowMs >= untilMs) this.#probations.delete(key);
+    for (const records of [this.#callers, this.#probations])
+      for (const [key, { untilMs }] of records) if (nowMs >= untilMs + FORGET_MS) records.delete(key);
   }
+}
+
+/** The error of calls and loads of a version in quarantine. */
+export function quarantineError({ crashes, untilMs }: Quarantine, nowMs: number): AppError {
+  const until = new Date(untilMs).toISOString();
+  return new AppError('model.quarantined', {
+    message: `The model crashed or hung the process that loaded it ${crashes} times in a row. It is loaded again at ${until}.`,
+    retryAfterMs: untilMs - nowMs,
+  });
 }
 
 /** 1, 2, 4 … 60 minutes. */

@@ -3,7 +3,7 @@ import { AppError, toAppError } from '@weir/kernel';
 import type { Logger } from '@weir/platform/telemetry';
 import type { PlacedVersion, ServingSettings } from '../serving/control-messages.ts';
 import type { Flight } from '../serving/versions/flight-record.ts';
-import { CrashTracker, type CrashKind } from './crash-tracker.ts';
+import { CrashTracker, quarantineError, type CrashKind } from './crash-tracker.ts';
 import { handOver, isLeaking } from './group-succession.ts';
 import { evictions } from './memory-budget.ts';
 import type { ServingAccount, ServingAccounts } from './serving-accounts.ts';
@@ -185,14 +185,20 @@ export class ServingFleet {
     return undefined;
   }
 
-  /** Puts a version into the process of its trust class, or into one of its own when it crashed others. */
-  #join({ version, bytes }: Placed): { group: ServingGroup; version: GroupVersion } {
-    const key = this.#crashes.isIsolated(version.versionId)
-      ? ownKey(version.versionId)
-      : `class ${trustClassOf(version.ownerTenantId, this.#options.trustClasses)}`;
+  /**
+   * Puts a version into the process of its trust class, or into one of its own when it crashed others.
+   *
+   * @param mayShare where there may be no further process it stays in that of its class: calls crashed it, but its load does not
+   * @throws worker.overloaded there may be no further process
+   */
+  #join({ version, bytes }: Placed, mayShare = false): { group: ServingGroup; version: GroupVersion } {
+    const own = ownKey(version.versionId);
+    const isFull = this.#groups.size >= this.#options.maxProcesses;
+    const isAlone = this.#crashes.isIsolated(version.versionId) && !(mayShare && isFull && !this.#groups.has(own));
+    const key = isAlone ? own : `class ${trustClassOf(version.ownerTenantId, this.#options.trustClasses)}`;
     let group = this.#groups.get(key);
     if (group === undefined) {
-      if (this.#groups.size >= this.#options.maxProcesses)
+      if (isFull)
         throw new AppError('worker.overloaded', { message: `The worker runs ${this.#groups.size} processes and may not start another.` });
       group = this.#startGroup(key, this.accountOf(version.ownerTenantId));
     }
@@ -310,7 +316,7 @@ export class ServingFleet {
     group.forget(versionId);
     if (!joinsAnother || placed === undefined) return;
     try {
-      Object.assign(this.#join(placed).version, { isProven, isWanted });
+      Object.assign(this.#join(placed, isProven).version, { isProven, isWanted });
     } catch (error) {
       this.#options.logger.error({ versionId, err: toAppError(error) }, 'a version has no process');
     }
@@ -344,7 +350,10 @@ export class ServingFleet {
    * and its sequences were moved; of a version that hangs it takes none.
    */
   #replace(group: ServingGroup, reason: 'leak' | 'hang', hanging: ReadonlySet<string> = new Set()): void {
-    if (this.#retiring.has(group)) return;
+    if (this.#retiring.has(group)) {
+      for (const versionId of hanging) group.forget(versionId);
+      return;
+    }
     const successor = this.#startGroup(group.key, group.account);
     const moves = group.versions().map(async ({ placed, bytes, isProven, isWanted }) => {
       const version = successor.add(placed, bytes);
@@ -396,13 +405,7 @@ export class ServingFleet {
   #quarantined(versionId: string): AppError | null {
     const now = this.#options.now();
     const quarantine = this.#crashes.quarantineOf(versionId, now);
-    if (quarantine === null) return null;
-    const { crashes, untilMs } = quarantine;
-    const until = new Date(untilMs).toISOString();
-    return new AppError('model.quarantined', {
-      message: `The model crashed or hung the process that loaded it ${crashes} times in a row. It is loaded again at ${until}.`,
-      retryAfterMs: untilMs - now,
-    });
+    return quarantine === null ? null : quarantineError(quarantine, now);
   }
 
   #assertNotQuarantined(versionId: string): void {

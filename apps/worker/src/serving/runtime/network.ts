@@ -211,7 +211,7 @@ export class Network implements Runnable {
         rows,
         length,
         units: this.#unitsOf(item),
-        key: this.#isBatched && !caller.runsAlone ? this.#keyOf(item) : null,
+        key: this.#isBatched ? this.#keyOf(item) : null,
         caller,
         priority,
         enqueuedAtMs: performance.now(),
@@ -354,10 +354,14 @@ export class Network implements Runnable {
     return feeds.reduce((sum, feed) => sum + feed.data.length, 0);
   }
 
-  /** Equal for items that can be joined: the same outputs of tensors that differ in rows and padded lengths only. */
-  #keyOf({ feeds, outputs }: ProbeItem): string | null {
+  /**
+   * Equal for items that can be joined: the same outputs of tensors that differ in rows and padded lengths only; where a caller runs
+   * alone, calls of its tenant and shape class only.
+   */
+  #keyOf({ feeds, outputs, caller }: NetworkItem): string | null {
     const { padding } = this.#options;
     let key = outputs.join('\u0000');
+    if (caller.runsAlone) key += `\u0002${caller.shapeClass} ${caller.tenantId}`;
     for (const { name, dims } of feeds) {
       const axis = padding?.inputs.get(name)?.axis;
       key += `\u0001${name}`;

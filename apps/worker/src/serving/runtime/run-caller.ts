@@ -8,7 +8,7 @@ export interface RunCaller {
   readonly shapeClass: string;
   /** Elements of all its tensors. */
   readonly elements: number;
-  /** Its runs share neither a batch nor the process with other runs: it was running when a process crashed. */
+  /** Its runs share neither a batch with other tenants nor the process with other runs: it was running when a process crashed. */
   readonly runsAlone: boolean;
 }
 
