@@ -304,7 +304,7 @@ export class ServingGroup {
     this.#failControls();
     if (this.#isClosed) return;
     logger.error({ how, running }, 'a serving process has ended');
-    // Who was running is taken out of the group, or given up after a few times: only a process that ends of itself has to wait.
+    // Callers that crash it are refused and versions that crash it are quarantined: only a process that ends by itself has to wait.
     if (livedMs > HEALTHY_MS || running.length > 0) this.#restarts = 0;
     const waitMs = this.#restarts === 0 ? 0 : Math.min(LAST_RESTART_MS, FIRST_RESTART_MS * 2 ** this.#restarts);
     this.#restarts++;
