@@ -96,6 +96,7 @@ export class Serving {
         modelId: model,
         model,
         version: '1',
+        ownerTenantId: 'platform',
         task,
         directory,
         // Digests are the supervisor's to check: the serving process is given files that are already.

@@ -30,6 +30,7 @@ add "User:${PREFIX}auth" --cluster --operation DescribeConfigs
 # billing
 add "User:${PREFIX}billing" --topic billing.entitlements --operation Describe --operation DescribeConfigs --operation Create --operation Write
 add "User:${PREFIX}billing" --topic billing.prices --operation Describe --operation DescribeConfigs --operation Create --operation Write
+add "User:${PREFIX}billing" --topic billing.usage-mismatches --operation Describe --operation DescribeConfigs --operation Create --operation Write
 add "User:${PREFIX}billing" --topic billing.dead --operation Describe --operation DescribeConfigs --operation Create --operation Write
 add "User:${PREFIX}billing" --topic auth.tenants --operation Describe --operation DescribeConfigs --operation Create --operation Read
 add "User:${PREFIX}billing" --topic metering.usage-rolled --operation Describe --operation DescribeConfigs --operation Create --operation Read
@@ -59,6 +60,7 @@ add "User:${PREFIX}gateway" --cluster --operation DescribeConfigs
 # metering
 add "User:${PREFIX}metering" --topic metering.usage-rolled --operation Describe --operation DescribeConfigs --operation Create --operation Write
 add "User:${PREFIX}metering" --topic metering.dead --operation Describe --operation DescribeConfigs --operation Create --operation Write
+add "User:${PREFIX}metering" --topic billing.usage-mismatches --operation Describe --operation DescribeConfigs --operation Create --operation Read
 add "User:${PREFIX}metering" --topic inference.usage --operation Describe --operation DescribeConfigs --operation Create --operation Read
 # Its group, and those of its followers, which never commit.
 add "User:${PREFIX}metering" --group metering --resource-pattern-type prefixed --operation Read --operation Describe

@@ -4,10 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { servicePrincipal, type Principal } from '@weir/access';
 import { deploymentChanged, placementChanged, tenantChanged, workerChanged, type TenantState, type WorkerState } from '@weir/contracts';
-import { systemIds, type Clock } from '@weir/kernel';
+import { systemIds } from '@weir/kernel';
 import { projectionOf, toRecord, type Projection } from '@weir/platform/bus';
 import { createLogger } from '@weir/platform/telemetry';
-import { aPrincipal, anOperator, eventually, onnxModel, startTestService, type GraphAnswer, type TestService } from '@weir/testing';
+import {
+  aPrincipal,
+  anOperator,
+  eventually,
+  onnxModel,
+  startTestService,
+  type GraphAnswer,
+  type TestService,
+  type TestServiceOptions,
+} from '@weir/testing';
 import { registryDefinition } from './registry.definition.ts';
 
 export const operator = anOperator();
@@ -65,11 +74,11 @@ export function aNetwork(note = ''): Buffer {
 export const A_PACKAGE = { 'model.onnx': aNetwork(), 'weir.json': JSON.stringify({ task: 'tensors', displayName: 'A model' }) };
 
 export async function startTestRegistry(
-  options: { readonly clock?: Clock; readonly environment?: Readonly<Record<string, string>> } = {},
+  options: Pick<TestServiceOptions, 'clock' | 'database' | 'environment'> = {},
 ): Promise<TestRegistry> {
   const directory = await mkdtemp(join(tmpdir(), 'weir-artifacts-'));
   const service = await startTestService(registryDefinition, {
-    ...(options.clock === undefined ? {} : { clock: options.clock }),
+    ...options,
     environment: { WEIR_ARTIFACTS_DIR: directory, WEIR_PLACEMENT_INTERVAL_MS: '100', ...options.environment },
   });
   const { bus } = service;

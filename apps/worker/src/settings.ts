@@ -51,6 +51,12 @@ export const workerSettings = defineSettings({
     description:
       "which tenants' models may share a process: groups of tenant ids joined by +, comma separated; * stands for all tenants that are in no other group. Without it no two tenants share one",
   },
+  servingUidBase: {
+    env: 'WEIR_WORKER_SERVING_UID_BASE',
+    schema: settingSchemas.integer(0, 2_000_000_000, 64_200),
+    description:
+      'first of 1,000 user and group ids that serving processes run as, one for each trust class, where the worker is started as root; 0: they run as root, which devices that are open to root alone need',
+  },
   maxProcesses: {
     env: 'WEIR_WORKER_MAX_PROCESSES',
     schema: settingSchemas.integer(1, 1_000, 16),

@@ -1,7 +1,8 @@
 import type { Principal } from '@weir/access';
-import { anOperator, aPrincipal, eventually, onnxModel, type OnnxGraph } from '@weir/testing';
+import { anOperator, aPrincipal, eventually, onnxModel, TestClock } from '@weir/testing';
 import { afterEach, describe, expect, it } from 'vitest';
-import { starterPackage, startTestWorker, type TestWorker } from './worker.fixture.ts';
+import { deadlyToLoad, dividing, doubling, endless, looping } from './faulty-networks.fixture.ts';
+import { starterPackage, startTestWorker, type InferenceAnswer, type TestWorker } from './worker.fixture.ts';
 
 let worker: TestWorker;
 afterEach(() => worker.close());
@@ -10,65 +11,6 @@ afterEach(() => worker.close());
 const RESTART = { timeoutMs: 60_000 };
 
 const packageOf = (model: Buffer): Map<string, Buffer> => new Map([['model.onnx', model]]);
-
-/** y = x + x, for rows of any number. */
-const doubling = onnxModel({
-  inputs: [{ name: 'x', dims: ['batch', 2] }],
-  outputs: [{ name: 'y', dims: ['batch', 2] }],
-  nodes: [{ operator: 'Add', inputs: ['x', 'x'], outputs: ['y'] }],
-});
-
-/** y = a / b in whole numbers: the least number by -1 is more than there are, and the processor ends the process. */
-const dividing = onnxModel({
-  inputs: [
-    { name: 'a', type: 'int32', dims: ['n'] },
-    { name: 'b', type: 'int32', dims: ['n'] },
-  ],
-  outputs: [{ name: 'y', type: 'int32', dims: ['n'] }],
-  nodes: [{ operator: 'Div', inputs: ['a', 'b'], outputs: ['y'] }],
-});
-
-const loopBody: OnnxGraph = {
-  inputs: [
-    { name: 'iteration', type: 'int64', dims: [] },
-    { name: 'go', type: 'bool', dims: [] },
-    { name: 'value', dims: ['n'] },
-  ],
-  outputs: [
-    { name: 'go_on', type: 'bool', dims: [] },
-    { name: 'next', dims: ['n'] },
-  ],
-  nodes: [
-    { operator: 'Identity', inputs: ['go'], outputs: ['go_on'] },
-    { operator: 'Identity', inputs: ['value'], outputs: ['next'] },
-  ],
-};
-
-/** Goes round for ever when its number is below zero. */
-const looping = onnxModel({
-  inputs: [{ name: 'x', dims: ['n'] }],
-  outputs: [{ name: 'y', dims: ['n'] }],
-  initialisers: [
-    { name: 'zero', dims: [], data: [0] },
-    { name: 'for_ever', type: 'int64', dims: [], data: [9_223_372_036_854_775_807n] },
-  ],
-  nodes: [
-    { operator: 'ReduceMin', inputs: ['x'], outputs: ['least'], attributes: { keepdims: { int: 0 } } },
-    { operator: 'Less', inputs: ['least', 'zero'], outputs: ['is_below'] },
-    { operator: 'Loop', inputs: ['for_ever', 'is_below', 'x'], outputs: ['y'], attributes: { body: { graph: loopBody } } },
-  ],
-});
-
-/** Goes round for ever whatever it is given. */
-const endless = onnxModel({
-  inputs: [{ name: 'x', dims: ['n'] }],
-  outputs: [{ name: 'y', dims: ['n'] }],
-  initialisers: [
-    { name: 'for_ever', type: 'int64', dims: [], data: [9_223_372_036_854_775_807n] },
-    { name: 'yes', type: 'bool', dims: [], data: Uint8Array.of(1) },
-  ],
-  nodes: [{ operator: 'Loop', inputs: ['for_ever', 'yes', 'x'], outputs: ['y'], attributes: { body: { graph: loopBody } } }],
-});
 
 const floats = (...data: number[]) => ({ inputs: [{ name: 'x', shape: [data.length], datatype: 'FP32', data }] });
 const rows = (...data: number[]) => ({ inputs: [{ name: 'x', shape: [data.length / 2, 2], datatype: 'FP32', data }] });
@@ -86,32 +28,85 @@ async function placed(modelId: string, model: Buffer, ownerTenantId = 'platform'
   return placement;
 }
 
-describe('a model that ends its process', () => {
-  it('takes nobody along for long: neighbours answer again, it gets a process of its own, and is given up at last', async () => {
-    worker = await startTestWorker();
+const operator = anOperator();
+const control = (what: 'load' | 'unload', model: string, principal: Principal) =>
+  worker.request(`/v2/repository/models/${model}/${what}`, { method: 'POST', principal });
+
+describe('calls that end the process of a public model', () => {
+  const [acme, globex] = [aPrincipal({ tenantId: 'acme' }), aPrincipal({ tenantId: 'globex' })];
+  const codeOf = ({ status, headers }: InferenceAnswer) => headers.get('x-weir-error-code') ?? status;
+  const call = (model: string, body: unknown, principal: Principal) =>
+    worker.infer(model, body, {}, undefined, principal).then(codeOf, () => 'lost');
+  /** Answers again, within the time that a process takes to start. */
+  const answers = (model: string, body: unknown, principal: Principal) =>
+    eventually(async () => (await call(model, body, principal)) === 200, RESTART);
+
+  it('are refused to their tenant for a back-off that ends; other tenants are answered within seconds; load revives', async () => {
+    const clock = new TestClock();
+    worker = await startTestWorker({}, undefined, { clock });
     const [neighbour, deadly] = [await placed('neighbour', doubling), await placed('deadly', dividing)];
-    expect(worker.urlOf(neighbour)).toBe(worker.urlOf(deadly));
-    expect((await worker.infer('deadly', division(7, 2))).body.outputs?.[0]?.data).toEqual([3]);
 
-    await expect(worker.infer('deadly', DEADLY)).rejects.toThrow();
-    await eventually(
-      () => worker.urlOf(deadly) !== undefined && worker.urlOf(neighbour) !== undefined && worker.urlOf(deadly) !== worker.urlOf(neighbour),
-      RESTART,
-    );
-    expect((await worker.infer('neighbour', rows(1, 2))).body.outputs?.[0]?.data).toEqual([2, 4]);
-
-    const neighbourUrl = worker.urlOf(neighbour);
-    for (let crash = 0; crash < 2; crash++) {
-      const before = await eventually(() => worker.urlOf(deadly), RESTART);
-      await expect(worker.infer('deadly', DEADLY)).rejects.toThrow();
-      await eventually(() => worker.urlOf(deadly) !== before, RESTART);
+    // Concurrent calls of both tenants: whoever was running beside the crash is not refused.
+    for (let round = 0; round < 4; round++) {
+      await Promise.all([
+        ...Array.from({ length: 5 }, () => call('deadly', DEADLY, globex)),
+        ...Array.from({ length: 5 }, () => call('deadly', division(7, 2), acme)),
+        ...Array.from({ length: 5 }, () => call('neighbour', rows(1, 2), acme)),
+      ]);
+      await answers('deadly', division(7, 2), acme);
+      await answers('neighbour', rows(1, 2), acme);
     }
-    const failed = await worker.announced(deadly.versionId, 'failed');
-    expect(failed.error).toBe('The model crashed or hung the process that ran it several times.');
-    expect(worker.urlOf(neighbour)).toBe(neighbourUrl);
-    expect((await worker.infer('neighbour', rows(3, 4))).status).toBe(200);
-  });
+    const refused = await worker.infer('deadly', DEADLY, {}, undefined, globex);
+    expect(codeOf(refused)).toBe('model.input_refused');
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(1);
+    expect(refused.body.error).toContain('crashed or hung the model');
+    // Calls of another size, and of other tenants, are not meant.
+    const wide = (n: number) => division(0, 1).inputs.map((input) => ({ ...input, shape: [n], data: Array.from({ length: n }, () => 6) }));
+    await answers('deadly', { inputs: wide(64) }, globex);
+    await answers('deadly', division(7, 2), acme);
+    expect(worker.urlOf(deadly)).toBe(worker.urlOf(neighbour));
 
+    clock.advance(5 * 60_000);
+    await answers('deadly', division(9, 3), globex);
+    expect(await call('deadly', DEADLY, globex)).toBe('lost');
+    await eventually(async () => (await call('deadly', division(9, 3), globex)) === 'model.input_refused', RESTART);
+    expect((await control('load', 'deadly', globex)).status).toBe(403);
+    expect((await control('load', 'deadly', operator)).status).toBe(200);
+    await answers('deadly', division(9, 3), globex);
+  });
+});
+
+describe('a version that ends the process that loads it', () => {
+  it('is quarantined for a back-off that ends; its neighbours are not moved; load tries it at once', async () => {
+    let advancedMs = 0;
+    const clock = { now: () => Date.now() + advancedMs };
+    worker = await startTestWorker({}, undefined, { clock });
+    const neighbour = await placed('neighbour', doubling);
+    const deadly = await worker.place('deadly', 'tensors', packageOf(deadlyToLoad));
+    const quarantined = async (crashes: number) => {
+      const text = `The model crashed or hung the process that loaded it ${crashes} times in a row. It is loaded again at `;
+      const { error } = await worker.announced(deadly.versionId, 'failed', (version) => version.error?.startsWith(text) === true);
+      return Math.round((Date.parse(error?.slice(text.length, -1) ?? '') - clock.now()) / 60_000);
+    };
+    expect(await quarantined(3)).toBe(1);
+    await eventually(async () => (await worker.infer('neighbour', rows(1, 2)).catch(() => null))?.status === 200, RESTART);
+    const url = worker.urlOf(neighbour);
+
+    // The back-off ends, and the next one is twice as long.
+    advancedMs += 60_000;
+    const other = await placed('other', doubling);
+    expect(await quarantined(4)).toBe(2);
+
+    // An operator does not wait for it; the count begins again.
+    expect((await worker.request('/v2/repository/models/deadly/load', { method: 'POST', principal: aPrincipal() })).status).toBe(403);
+    const asked = await worker.request('/v2/repository/models/deadly/load', { method: 'POST', principal: operator });
+    expect(asked.status).toBe(503);
+    expect(await quarantined(3)).toBe(1);
+    expect([worker.urlOf(neighbour), worker.urlOf(other)]).toEqual([url, url]);
+  }, 60_000);
+});
+
+describe('a model that ends its process', () => {
   it('of another tenant is nobody else’s concern', async () => {
     worker = await startTestWorker();
     const [own, foreign] = [await placed('own', doubling, 'acme'), await placed('foreign', dividing, 'globex')];
@@ -161,8 +156,9 @@ describe('a run that never ends', () => {
     }, RESTART);
     expect(await hung).toMatchObject({ status: 504 });
     expect([...statuses]).toEqual([200]);
-    await eventually(() => worker.urlOf(looper) !== undefined && worker.urlOf(looper) !== worker.urlOf(neighbour), RESTART);
-    expect((await worker.infer('looper', floats(3))).status).toBe(200);
+    await eventually(() => worker.urlOf(looper) !== undefined, RESTART);
+    expect((await worker.infer('looper', floats(3))).headers.get('x-weir-error-code')).toBe('model.input_refused');
+    expect((await worker.infer('looper', floats(3), {}, undefined, aPrincipal())).status).toBe(200);
   });
 });
 
@@ -199,10 +195,6 @@ describe('a model that nobody calls', () => {
 });
 
 describe('an operator', () => {
-  const operator = anOperator();
-  const control = (what: 'load' | 'unload', model: string, principal: Principal) =>
-    worker.request(`/v2/repository/models/${model}/${what}`, { method: 'POST', principal });
-
   it('unloads a model and loads it again; calls in between are answered, and nobody else may', async () => {
     worker = await startTestWorker();
     await placed('doubling', doubling);

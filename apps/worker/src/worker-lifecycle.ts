@@ -14,6 +14,7 @@ import type { AddressInfo, Server } from 'node:net';
 import { Announcer } from './announce/announcer.ts';
 import { PackageStore } from './packages/package-store.ts';
 import { PlacementReconciler } from './placements/placement-reconciler.ts';
+import { StartupLoads } from './placements/startup-loads.ts';
 import { RemoteVersions } from './remote/remote-versions.ts';
 import { SecretFolder } from './remote/secret-folder.ts';
 import { Activator } from './serving-processes/activator.ts';
@@ -39,6 +40,7 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
   readonly #remote: RemoteVersions;
   readonly #secrets: SecretFolder;
   readonly #announcer: Announcer;
+  readonly #startup: StartupLoads;
   #placements: Placements | null = null;
 
   constructor(
@@ -66,6 +68,7 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
     this.#remote = remote;
     this.#secrets = secrets;
     this.#announcer = announcer;
+    this.#startup = new StartupLoads({ reconciler });
   }
 
   async onApplicationBootstrap(): Promise<void> {
@@ -77,6 +80,7 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
     this.#fleet.onChange(() => this.#announcer.announce());
     this.#remote.onChange(() => this.#announcer.announce());
     this.#readiness.add('placements', () => this.#placements?.isCaughtUp() ?? false);
+    this.#readiness.add('versions', () => this.#startup.check().state !== 'failed');
     // Nothing is unloaded or loaded from half a list.
     const placements = await projectionOf({ bus, logger, events: { placements: placementChanged }, onChange: () => this.#follow() });
     this.#placements = placements;
@@ -104,6 +108,7 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
     for (const placement of this.#placements.maps.placements.values())
       if (placement.workerId === this.#parts.workerId) mine.set(placement.versionId, placement);
     this.#reconciler.want(mine);
+    this.#startup.begin([...mine.values()]);
   }
 
   #url(): string {

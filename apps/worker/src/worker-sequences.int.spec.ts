@@ -1,8 +1,11 @@
-import { aPrincipal, onnxModel } from '@weir/testing';
+import { aPrincipal, eventually, onnxModel } from '@weir/testing';
+import type { PlacementState } from '@weir/contracts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { looping } from './faulty-networks.fixture.ts';
 import { startTestWorker, type TestWorker } from './worker.fixture.ts';
 
 let worker: TestWorker;
+let placement: PlacementState;
 
 /** A running sum: `sum = state + x`, and the state is the sum. */
 const summing = onnxModel({
@@ -22,12 +25,13 @@ const summing = onnxModel({
 const settings = { task: 'tensors', state: [{ input: 'state', output: 'next', shape: [1] }] };
 
 beforeAll(async () => {
-  worker = await startTestWorker({ WEIR_WORKER_MAX_SEQUENCES: '3' });
+  worker = await startTestWorker({ WEIR_WORKER_MAX_SEQUENCES: '3', WEIR_WORKER_RUN_LIMIT_MS: '1500', WEIR_WORKER_SLOTS: '2' });
   const files = new Map([
     ['model.onnx', summing],
     ['weir.json', Buffer.from(JSON.stringify(settings))],
   ]);
-  await worker.announced((await worker.place('sum', 'tensors', files)).versionId, 'ready');
+  placement = await worker.place('sum', 'tensors', files);
+  await worker.announced(placement.versionId, 'ready');
 });
 afterAll(() => worker.close());
 
@@ -70,4 +74,26 @@ describe('the calls of a sequence', () => {
   it('may pass their state themselves instead', async () => {
     expect(await add(3, {})).toBe(3);
   });
+
+  it('go on from their state when their process is replaced', async () => {
+    const looper = await worker.place('looper', 'tensors', new Map([['model.onnx', looping]]));
+    await worker.announced(looper.versionId, 'ready');
+    expect(worker.urlOf(looper)).toBe(worker.urlOf(placement));
+    expect(await add(5, { sequence_id: 'kept', sequence_start: true })).toBe(5);
+    expect(await add(7, { sequence_id: 'kept', sequence_start: true }, globex)).toBe(7);
+    const url = worker.urlOf(placement);
+    const hung = worker.infer('looper', { inputs: [{ name: 'x', shape: [1], datatype: 'FP32', data: [-1] }] });
+    // Calls meanwhile are answered, or refused in a way that can be retried.
+    let sum = 5;
+    const isMoved = (): boolean => worker.urlOf(placement) !== undefined && worker.urlOf(placement) !== url;
+    for (let calls = 0; calls < 1_000 && !isMoved(); calls++) {
+      const answer = await add(1, { sequence_id: 'kept' });
+      if (answer === sum + 1) sum += 1;
+      else expect(answer).toBe('worker.overloaded');
+    }
+    await eventually(isMoved, { timeoutMs: 60_000 });
+    expect(await add(1, { sequence_id: 'kept' })).toBe(sum + 1);
+    expect(await add(1, { sequence_id: 'kept' }, globex)).toBe(8);
+    expect((await hung).status).toBe(504);
+  }, 90_000);
 });

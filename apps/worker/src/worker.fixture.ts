@@ -10,7 +10,7 @@ import { INTERNAL_TOKEN_HEADER, InternalTokenVerifier, servicePrincipal, type In
 import { placementChanged, workerChanged, type PackageFile, type PlacementState, type WorkerState } from '@weir/contracts';
 import { systemIds } from '@weir/kernel';
 import { toRecord, type EventBus } from '@weir/platform/bus';
-import { eventually, startTestService, type TestRequest } from '@weir/testing';
+import { eventually, startTestService, type TestDatabase, type TestRequest, type TestServiceOptions } from '@weir/testing';
 import { workerDefinition } from './worker.definition.ts';
 
 const MODELS = fileURLToPath(new URL('../../../models/', import.meta.url));
@@ -78,9 +78,13 @@ export interface InferenceAnswer {
   };
 }
 
+type AnnouncedVersion = WorkerState['versions'][number];
+
 /** A worker in this process, on a real bus and a real ONNX Runtime, with an artifact store beside it. */
 export interface TestWorker {
   readonly bus: EventBus;
+  /** With the bus in it, for another worker beside or after this one. */
+  readonly database: TestDatabase;
   readonly artifacts: { put(content: Buffer): string; lie(sha256: string, content: Buffer): void };
   /** Puts the files into the store and places them as a version of the model `modelId`. */
   place(
@@ -93,8 +97,12 @@ export interface TestWorker {
   urlOf(placement: PlacementState): string | undefined;
   publish(placement: PlacementState): Promise<void>;
   unplace(placement: PlacementState): Promise<void>;
-  /** Waits until the worker announces the version in one of these states. */
-  announced(versionId: string, state: WorkerState['versions'][number]['state']): Promise<WorkerState['versions'][number]>;
+  /** Waits until the worker announces the version in this state, and as `matches` says. */
+  announced(
+    versionId: string,
+    state: AnnouncedVersion['state'],
+    matches?: (version: AnnouncedVersion) => boolean,
+  ): Promise<AnnouncedVersion>;
   worker(): WorkerState | undefined;
   infer(
     path: string,
@@ -105,6 +113,8 @@ export interface TestWorker {
   ): Promise<InferenceAnswer>;
   /** Any request to the process that serves the model of the path. */
   request(path: string, init: TestRequest): Promise<Response>;
+  /** Any request to the supervisor itself. */
+  supervisor(path: string, init: TestRequest): Promise<Response>;
   get(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
   /** An internal token for this worker, of the gateway for itself or somebody else. */
   token(principal?: Principal): Promise<string>;
@@ -125,12 +135,14 @@ function servingProcesses(): string[] {
 export async function startTestWorker(
   environment: Readonly<Record<string, string>> = {},
   onLogLine: (line: string) => void = () => undefined,
+  options: Pick<TestServiceOptions, 'clock' | 'database'> = {},
 ): Promise<TestWorker> {
   const cacheDirectory = await mkdtemp(join(tmpdir(), 'weir-worker-'));
   const id = 'worker-1';
   const service = await startTestService(workerDefinition, {
     environment: { WEIR_WORKER_CACHE_DIR: cacheDirectory, WEIR_WORKER_ID: id, ...environment },
     onLogLine,
+    ...options,
   });
   openWorkers++;
   const { bus } = service;
@@ -161,6 +173,7 @@ export async function startTestWorker(
 
   return {
     bus,
+    database: service.database,
     artifacts,
     urlOf: ({ versionId }) => workers.get(id)?.versions.find((version) => version.versionId === versionId)?.url,
     place: async (modelId, task, contents, over = {}) => {
@@ -187,10 +200,11 @@ export async function startTestWorker(
     },
     publish,
     unplace: (placement) => bus.send(placementChanged.topic, [{ key: placementChanged.key(placement), value: null }]),
-    announced: (versionId, state) =>
-      eventually(() => workers.get(id)?.versions.find((version) => version.versionId === versionId && version.state === state), {
-        timeoutMs: PATIENCE_MS,
-      }),
+    announced: (versionId, state, matches = () => true) =>
+      eventually(
+        () => workers.get(id)?.versions.find((version) => version.versionId === versionId && version.state === state && matches(version)),
+        { timeoutMs: PATIENCE_MS },
+      ),
     worker: () => workers.get(id),
     infer: async (path, body, headers = {}, signal = AbortSignal.timeout(PATIENCE_MS), principal = gateway) => {
       const [model = ''] = path.split('/');
@@ -207,6 +221,7 @@ export async function startTestWorker(
       const [, model = ''] = /\/models\/([^/]+)/.exec(path) ?? [];
       return service.request(`${urlOf(model)}${path}`, init);
     },
+    supervisor: (path, init) => service.request(path, init),
     get: (path, headers) => {
       const [, model = ''] = /^\/v2\/models\/([^/]+)/.exec(path) ?? [];
       const url = path.startsWith('/v2') ? `${urlOf(model)}${path}` : path;

@@ -26,11 +26,14 @@ import { nvidiaGpus, visibleGpu } from './devices/nvidia.ts';
 import { tryProviders } from './devices/try-providers.ts';
 import { PackageStore } from './packages/package-store.ts';
 import { PlacementReconciler } from './placements/placement-reconciler.ts';
+import { RepositoryController } from './placements/repository.controller.ts';
 import { VersionLoader } from './placements/version-loader.ts';
 import { RemoteVersions } from './remote/remote-versions.ts';
 import { SecretFolder } from './remote/secret-folder.ts';
 import type { ServingSettings } from './serving/control-messages.ts';
 import { Activator } from './serving-processes/activator.ts';
+import { ServingAccounts, servingCode } from './serving-processes/serving-accounts.ts';
+import { SERVING_ENTRY } from './serving-processes/serving-child.ts';
 import { ServingFleet } from './serving-processes/serving-fleet.ts';
 import { parseTrustClasses } from './serving-processes/trust-class.ts';
 import type { WorkerSettings } from './settings.ts';
@@ -42,6 +45,7 @@ import { WorkerLifecycle } from './worker-lifecycle.ts';
 const DEVICES = Symbol('weir.devices');
 
 @Module({
+  controllers: [RepositoryController],
   providers: [
     {
       provide: DEVICES,
@@ -70,11 +74,18 @@ const DEVICES = Symbol('weir.devices');
       inject: [SETTINGS, LOGGER, CLOCK, SERVICE, KEY_SET],
       useFactory: (settings: WorkerSettings, logger: Logger, clock: Clock, service: ServiceIdentity, keySet: InternalKeySet) => {
         const flightDirectory = join(settings.cacheDirectory, 'flights');
-        mkdirSync(flightDirectory, { recursive: true, mode: 0o700 });
+        const packageDirectory = join(settings.cacheDirectory, 'packages');
+        for (const directory of [flightDirectory, packageDirectory]) mkdirSync(directory, { recursive: true, mode: 0o700 });
         return new ServingFleet({
           settings: (flightFile) => servingSettingsOf(settings, service, keySet, flightFile),
           flightDirectory,
           environment: readEnvironment(),
+          accounts: ServingAccounts.create({
+            uidBase: settings.servingUidBase,
+            directories: [settings.cacheDirectory, flightDirectory, packageDirectory],
+            code: servingCode(SERVING_ENTRY),
+            logger,
+          }),
           trustClasses: parseTrustClasses(settings.trustClasses),
           memoryBytes: settings.memoryBytes,
           maxProcesses: settings.maxProcesses,
@@ -132,6 +143,7 @@ const DEVICES = Symbol('weir.devices');
         return new PlacementReconciler({
           loader: new VersionLoader({ packages, fleet, remote, signer }),
           stateOf: (versionId) => remote.stateOf(versionId) ?? fleet.stateOf(versionId),
+          revive: (versionId) => fleet.revive(versionId),
           clock,
           logger,
           observe: { loaded: (outcome) => placements.inc({ outcome }) },

@@ -13,13 +13,15 @@ export const packageFileSchema = z.object({
 /** One file of a model package, by its content. */
 export type PackageFile = z.infer<typeof packageFileSchema>;
 
+const visibilitySchema = z.enum(['public', 'private']);
+
 export const deploymentSchema = z.object({
   modelId: id,
   model: modelName,
   /** The tenant that published it. */
   ownerTenantId: id,
   /** `public`: every tenant whose plan covers it may call it; `private`: only its owner. */
-  visibility: z.enum(['public', 'private']),
+  visibility: visibilitySchema,
   task: taskSchema,
   alias: z.string(),
   versionId: id,
@@ -43,6 +45,11 @@ export const placementSchema = z.object({
   model: modelName,
   version: z.string(),
   ownerTenantId: id,
+  /**
+   * Of the model: the worker refuses calls of a private version by other tenants. Absent in placements of registries that did not
+   * announce it; the worker then leaves the check to the gateway. A registry announces all of its placements when it starts.
+   */
+  visibility: visibilitySchema.optional(),
   task: taskSchema,
   /** None where another server runs the version. */
   files: z.array(packageFileSchema).max(1000),

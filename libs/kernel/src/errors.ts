@@ -170,6 +170,16 @@ export const ERRORS = {
     message: 'The sound cannot be read.',
     remedy: 'Send a WAV file with PCM of 16, 24 or 32 bits or 32-bit floats in base64; the message says what is wrong with it.',
   },
+  'model.input_refused': {
+    kind: 'rate_limited',
+    message: 'Calls like this one crashed the model and are refused for a time.',
+    remedy: 'Correct the input; calls of this size are accepted again after the time that Retry-After gives.',
+  },
+  'model.quarantined': {
+    kind: 'unavailable',
+    message: 'The model crashed the process that loaded it several times and is not loaded for a time.',
+    remedy: 'Wait for the time that Retry-After gives, or let an operator load the model.',
+  },
   'model.failed': {
     kind: 'internal',
     message: 'The model failed on this input.',

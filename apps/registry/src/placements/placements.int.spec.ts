@@ -1,13 +1,16 @@
-import { WORKER_EXPIRY_MS } from '@weir/contracts';
+import { placementChanged, WORKER_EXPIRY_MS } from '@weir/contracts';
+import { toRecord } from '@weir/platform/bus';
 import { eventually, TestClock } from '@weir/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { A_PACKAGE, operator, startTestRegistry, type TestRegistry } from '../registry.fixture.ts';
 
 let registry: TestRegistry;
 const clock = new TestClock();
+/** Files are at the same address after a restart. */
+const environment = { WEIR_REGISTRY_PUBLIC_URL: 'http://127.0.0.1:4000' };
 
 beforeAll(async () => {
-  registry = await startTestRegistry({ clock });
+  registry = await startTestRegistry({ clock, environment });
 });
 
 afterAll(async () => {
@@ -28,8 +31,9 @@ it('a deployed version is placed on a worker with all that the worker needs, mov
     model: 'one',
     version: '1',
     ownerTenantId: 'platform',
+    visibility: 'public',
     task: 'tensors',
-    artifactsUrl: `${registry.service.url}/artifacts/sha256`,
+    artifactsUrl: 'http://127.0.0.1:4000/artifacts/sha256',
   });
   expect(placement?.files).toEqual([...files].sort((a, b) => (a.path < b.path ? -1 : 1)));
 
@@ -59,4 +63,29 @@ it('a deployed version is placed on a worker with all that the worker needs, mov
 
   await registry.graphql(operator, 'mutation { removeModelAlias(input: { name: "one", alias: "production" }) { model { name } } }');
   await eventually(() => placed().join() === 'three on worker-1,two on worker-1');
+});
+
+it('a placement is announced anew when the visibility of its model changes, and all are when a registry starts', async () => {
+  const files = await registry.upload(operator, A_PACKAGE);
+  const visibility = () => [...registry.announced.maps.placements.values()].find(({ model }) => model === 'shown')?.visibility;
+  await registry.hear({ id: 'worker-1' });
+  await registry.publish(operator, { name: 'shown', version: '1', visibility: 'PUBLIC', files, alias: 'production' });
+  await eventually(() => visibility() === 'public');
+  // Another version without an alias: the placed one stays, and the model is private from now on.
+  await registry.publish(operator, { name: 'shown', version: '2', visibility: 'PRIVATE', files });
+  await eventually(() => visibility() === 'private');
+
+  // As a registry of an earlier release announced it.
+  const placement = [...registry.announced.maps.placements.values()].find(({ model }) => model === 'shown');
+  if (placement === undefined) throw new Error('not placed');
+  const { visibility: _, ...earlier } = placement;
+  await registry.service.bus.send(placementChanged.topic, [
+    toRecord(placementChanged, earlier, { id: 'earlier', source: 'registry', tenant: 'platform', occurredAt: new Date().toISOString() }),
+  ]);
+  await eventually(() => visibility() === undefined);
+  const { database } = registry.service;
+  await registry.close();
+  registry = await startTestRegistry({ clock, database, environment });
+  await registry.hear({ id: 'worker-1' });
+  await eventually(() => visibility() === 'private');
 });

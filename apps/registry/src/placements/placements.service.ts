@@ -47,6 +47,8 @@ export class PlacementsService implements OnApplicationBootstrap, BeforeApplicat
   #problems: ReadonlyMap<string, string> = new Map();
   /** What workers measured of versions, as far as it is in the database. */
   readonly #measured = new Map<string, number>();
+  /** Visibilities that this process announced, by the key of the placement: at its start it announces all placements. */
+  readonly #announced = new Map<string, PlaceableVersion['visibility']>();
 
   constructor(
     @Inject(Database) database: RegistryDatabase,
@@ -118,16 +120,18 @@ export class PlacementsService implements OnApplicationBootstrap, BeforeApplicat
     // The address is not known before the port is open.
     if (workers === null || !this.#server.listening) return;
     const measured = [...this.#workers.measured()].filter(([versionId, bytes]) => bytes > (this.#measured.get(versionId) ?? -1));
-    const isDone = await this.#database.transaction(ACROSS_TENANTS, async (tx) => {
-      if (!(await takePlacementTurn(tx))) return false;
+    const announced = await this.#database.transaction(ACROSS_TENANTS, async (tx) => {
+      if (!(await takePlacementTurn(tx))) return null;
       await keepMeasured(tx, new Map(measured), new Date(this.#clock.now()));
-      await this.#place(tx, workers);
-      return true;
+      return this.#place(tx, workers);
     });
-    if (isDone) for (const [versionId, bytes] of measured) this.#measured.set(versionId, bytes);
+    if (announced === null) return;
+    for (const [versionId, bytes] of measured) this.#measured.set(versionId, bytes);
+    for (const state of announced) this.#announced.set(placementChanged.key(state), state.visibility ?? 'private');
   }
 
-  async #place(tx: RegistryTransaction, workers: readonly LiveWorker[]): Promise<void> {
+  /** @returns what was announced, once the transaction commits */
+  async #place(tx: RegistryTransaction, workers: readonly LiveWorker[]): Promise<PlacementState[]> {
     const { replicas, tenantMemoryBytes } = this.#settings;
     const quotas = await memoryQuotas(tx);
     const memoryQuotaOf = (tenantId: string): number =>
@@ -138,14 +142,19 @@ export class PlacementsService implements OnApplicationBootstrap, BeforeApplicat
     this.#tell(decision.problems);
     const artifactsUrl = this.#artifactsUrl();
     const stays = placements.filter((placement) => !decision.withdraw.some((gone) => isSame(gone, placement)));
-    // A registry that has moved tells its workers where the files are now.
-    const announce: Placement[] = [...decision.place, ...stays.filter((placement) => placement.artifactsUrl !== artifactsUrl)];
+    const isCurrent = (placement: AnnouncedPlacement): boolean =>
+      placement.artifactsUrl === artifactsUrl &&
+      this.#announced.get(placementKey(placement)) === versions.get(placement.versionId)?.visibility;
+    // The files are elsewhere when the registry has moved, and a model may have another visibility.
+    const announce: Placement[] = [...decision.place, ...stays.filter((placement) => !isCurrent(placement))];
     const files = await filesOf(tx, [...new Set(announce.map((placement) => placement.versionId))]);
     for (const placement of placements) if (decision.withdraw.some((gone) => isSame(gone, placement))) await this.#withdraw(tx, placement);
+    const announced: PlacementState[] = [];
     for (const { workerId, versionId } of announce) {
       const version = versions.get(versionId);
-      if (version !== undefined) await this.#announce(tx, workerId, version, files.get(versionId) ?? [], artifactsUrl);
+      if (version !== undefined) announced.push(await this.#announce(tx, workerId, version, files.get(versionId) ?? [], artifactsUrl));
     }
+    return announced;
   }
 
   async #announce(
@@ -154,8 +163,8 @@ export class PlacementsService implements OnApplicationBootstrap, BeforeApplicat
     version: PlaceableVersion,
     files: readonly PackageFile[],
     artifactsUrl: string,
-  ): Promise<void> {
-    const { versionId, modelId, model, task, tenantId, runs } = version;
+  ): Promise<PlacementState> {
+    const { versionId, modelId, model, task, tenantId, visibility, runs } = version;
     const state: PlacementState = {
       workerId,
       versionId,
@@ -163,6 +172,7 @@ export class PlacementsService implements OnApplicationBootstrap, BeforeApplicat
       model,
       version: version.version,
       ownerTenantId: tenantId,
+      visibility,
       task,
       files: [...files],
       ...(runs.kind === 'onnxruntime' ? {} : { backend: runs }),
@@ -171,11 +181,13 @@ export class PlacementsService implements OnApplicationBootstrap, BeforeApplicat
     await savePlacement(tx, { workerId, versionId, tenantId, artifactsUrl }, new Date(this.#clock.now()));
     await this.#outbox.publish(tx, placementChanged, state, { tenant: tenantId });
     this.#logger.info({ workerId, versionId, model }, 'version placed');
+    return state;
   }
 
   async #withdraw(tx: RegistryTransaction, placement: AnnouncedPlacement): Promise<void> {
     await deletePlacement(tx, placement);
     await this.#outbox.remove(tx, placementChanged, placementKey(placement), { tenant: placement.tenantId });
+    this.#announced.delete(placementKey(placement));
     this.#logger.info({ workerId: placement.workerId, versionId: placement.versionId }, 'placement withdrawn');
   }
 

@@ -13,6 +13,7 @@ export interface PlaceableVersion extends DeployedVersion {
   readonly model: string;
   readonly version: string;
   readonly task: Task;
+  readonly visibility: 'public' | 'private';
 }
 
 /** A placement as it was announced. */
@@ -49,6 +50,7 @@ export async function deployedVersions(tx: RegistryTransaction): Promise<Placeab
       model: model.name,
       version,
       task: taskSchema.parse(task),
+      visibility: model.visibility === 'public' ? 'public' : 'private',
     };
   });
 }

@@ -24,7 +24,7 @@ import type { VersionStatistics } from '../statistics/version-statistics.ts';
 import { CallsInProgress } from './calls-in-progress.ts';
 import { timeoutMsOf, withDeadline } from './deadline.ts';
 import { answerError } from './error-answer.ts';
-import { assertOperator, guard, guardedOf } from './guard.ts';
+import { assertMayUse, assertOperator, guard, guardedOf, type Audience } from './guard.ts';
 import { statisticsOf } from './statistics-answer.ts';
 
 /** What may be needed to load or unload when an operator asks. */
@@ -59,6 +59,7 @@ export interface EdgeVersion {
   /** By the registry's id. */
   readonly modelId: string;
   readonly version: string;
+  readonly audience: Audience;
   readonly statistics: VersionStatistics;
   /** Null when it can be called at once, else why not. */
   readonly unavailable: string | null;
@@ -130,7 +131,7 @@ export function openInferenceEdge(options: EdgeOptions): Edge {
     scope.addHook('onRequest', (request, reply, done) => guard(verifier, request, reply, done));
     scope.get('/v2', async () => ({ name: 'weir-worker', version: '2', extensions: EXTENSIONS }));
     for (const path of ['/v2/models/:model', '/v2/models/:model/versions/:version']) {
-      const find = ({ params }: ModelRequest): EdgeVersion => versions.get(params.model, params.version);
+      const find = (request: ModelRequest): EdgeVersion => found(versions, request);
       scope.get(path, (request: ModelRequest) => find(request).metadata(request.params.model, AbortSignal.timeout(defaultTimeoutMs)));
       scope.get(`${path}/ready`, async (request: ModelRequest) => {
         find(request).assertReady();
@@ -167,6 +168,13 @@ export function openInferenceEdge(options: EdgeOptions): Edge {
   return { app, close: () => hangUp(() => app.close()) };
 }
 
+/** @throws model.not_found also for a version that the caller's tenant may not use */
+function found(versions: EdgeVersions, request: ModelRequest): EdgeVersion {
+  const version = versions.get(request.params.model, request.params.version);
+  assertMayUse(request, version.audience);
+  return version;
+}
+
 /** `parameters.version` of an operator's request; undefined where it names none. */
 function versionOf(body: unknown): string | undefined {
   if (!Buffer.isBuffer(body) || body.length === 0) return undefined;
@@ -194,7 +202,7 @@ function answer(options: EdgeOptions, calls: CallsInProgress, request: ModelRequ
 async function answerCall(options: EdgeOptions, calls: CallsInProgress, request: ModelRequest, reply: FastifyReply): Promise<FastifyReply> {
   const { params, headers, body } = request;
   const startedAtMs = performance.now() - reply.elapsedTime;
-  const version = options.versions.get(params.model, params.version);
+  const version = found(options.versions, request);
   const started: InferenceUsage[] = [];
   let isOk = false;
   try {

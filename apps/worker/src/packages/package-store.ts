@@ -42,36 +42,40 @@ export class PackageStore {
   async open(): Promise<void> {
     await rm(join(this.#directory, 'incoming'), { recursive: true, force: true });
     for (const part of ['incoming', 'blobs', 'packages']) await mkdir(join(this.#directory, part), { recursive: true, mode: 0o700 });
+    // Which group stands for which tenants is decided by each process anew.
+    for (const folder of await readdir(join(this.#directory, 'packages')))
+      if (GROUP_FOLDER.test(folder)) await rm(join(this.#directory, 'packages', folder), { recursive: true, force: true });
   }
 
   /**
    * Puts a package on disk, fetching the files that are not there, and holds it. Not to be called concurrently.
    *
+   * @param gid the group that is to read it, where its processes run as an account of their own: its folder is not shared with others
    * @throws artifact.digest_mismatch a file does not have the size and digest that its placement announced; nothing of it is kept
    * @throws model.package_invalid    a path leads out of the package, or the package is larger than the cache
    * @throws worker.overloaded        the packages in use leave too little of the cache
    */
-  async hold(files: readonly PackageFile[], fetchArtifact: FetchArtifact, signal: AbortSignal): Promise<HeldPackage> {
+  async hold(files: readonly PackageFile[], fetchArtifact: FetchArtifact, signal: AbortSignal, gid?: number): Promise<HeldPackage> {
     for (const file of files) assertSafePackagePath(file.path);
-    const digest = packageDigest(files);
+    const folder = folderName(packageDigest(files), gid);
     const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
-    this.#inUse.set(digest, (this.#inUse.get(digest) ?? 0) + 1);
+    this.#inUse.set(folder, (this.#inUse.get(folder) ?? 0) + 1);
     try {
       const missing = await this.#missing(files);
       await this.#makeRoom(missing.reduce((sum, file) => sum + file.sizeBytes, 0));
       for (const file of missing) await this.#fetch(file, fetchArtifact, signal);
-      const directory = await this.#link(digest, files);
-      return { directory, sizeBytes, release: once(() => this.#release(digest)) };
+      const directory = await this.#link(folder, files);
+      return { directory, sizeBytes, release: once(() => this.#release(folder)) };
     } catch (error) {
-      this.#release(digest);
+      this.#release(folder);
       throw error;
     }
   }
 
-  #release(digest: string): void {
-    const holders = (this.#inUse.get(digest) ?? 1) - 1;
-    if (holders === 0) this.#inUse.delete(digest);
-    else this.#inUse.set(digest, holders);
+  #release(folder: string): void {
+    const holders = (this.#inUse.get(folder) ?? 1) - 1;
+    if (holders === 0) this.#inUse.delete(folder);
+    else this.#inUse.set(folder, holders);
   }
 
   #blob(sha256: string): string {
@@ -112,8 +116,8 @@ export class PackageStore {
     }
   }
 
-  async #link(digest: string, files: readonly PackageFile[]): Promise<string> {
-    const directory = join(this.#directory, 'packages', digest);
+  async #link(folder: string, files: readonly PackageFile[]): Promise<string> {
+    const directory = join(this.#directory, 'packages', folder);
     const building = join(this.#directory, 'incoming', randomUUID());
     for (const file of files) {
       const target = join(building, file.path);
@@ -168,6 +172,12 @@ export class PackageStore {
     return total;
   }
 }
+
+function folderName(digest: string, gid: number | undefined): string {
+  return gid === undefined ? digest : `${digest}-${gid}`;
+}
+
+const GROUP_FOLDER = /-\d+$/;
 
 /** SHA-256 over the sorted `path sha256` lines: the same files give the same digest, whoever lists them. */
 function packageDigest(files: readonly PackageFile[]): string {

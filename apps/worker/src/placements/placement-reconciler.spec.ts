@@ -1,5 +1,5 @@
 import type { PlacementState } from '@weir/contracts';
-import { AppError, type ErrorCode } from '@weir/kernel';
+import { AppError, type Clock, type ErrorCode } from '@weir/kernel';
 import { createLogger } from '@weir/platform/telemetry';
 import { describe, expect, it, vi } from 'vitest';
 import { PlacementReconciler } from './placement-reconciler.ts';
@@ -32,7 +32,11 @@ const filesOf = (versionId: string) => [
 const wish = (...placements: PlacementState[]) => new Map(placements.map((one) => [one.versionId, one]));
 
 /** A reconciler whose loads are noted instead of made. */
-function aReconciler(failures: Record<string, ErrorCode> = {}, beforeLoad: (versionId: string) => Promise<void> = () => Promise.resolve()) {
+function aReconciler(
+  failures: Record<string, ErrorCode> = {},
+  beforeLoad: (versionId: string) => Promise<void> = () => Promise.resolve(),
+  clock: Clock = { now: () => 0 },
+) {
   const did: string[] = [];
   const loader = {
     load: async ({ versionId }: PlacementState): Promise<HeldVersion> => {
@@ -42,12 +46,18 @@ function aReconciler(failures: Record<string, ErrorCode> = {}, beforeLoad: (vers
       if (failure !== undefined) throw new AppError(failure);
       return { versionId, held: { directory: '', sizeBytes: 0, release: () => {} } };
     },
+    update: ({ versionId, visibility }: PlacementState) => void did.push(`update ${versionId} ${visibility}`),
     unload: async ({ versionId }: HeldVersion): Promise<void> => void did.push(`unload ${versionId}`),
   };
   /** Where the process of every loaded version stands. */
   const served = { state: READY as ServedState };
   const stateOf = (): ServedState => served.state;
-  return { did, failures, served, reconciler: new PlacementReconciler({ loader, stateOf, clock: { now: () => 0 }, logger }) };
+  return {
+    did,
+    failures,
+    served,
+    reconciler: new PlacementReconciler({ loader, stateOf, revive: () => Promise.resolve(), clock, logger }),
+  };
 }
 
 describe('what is placed on a worker', () => {
@@ -146,6 +156,16 @@ describe('what is placed on a worker', () => {
     await reconciler.close();
   });
 
+  it('stays loaded when the visibility of its model changes, which is passed on', async () => {
+    const { did, reconciler } = aReconciler();
+    for (const visibility of ['public', 'public', 'private'] as const) {
+      reconciler.want(wish(placement('a', { visibility })));
+      await reconciler.settled();
+    }
+    expect(did).toEqual(['load a', 'update a private']);
+    await reconciler.close();
+  });
+
   it('and is at fault is tried once and told as failed; the others are loaded', async () => {
     const { did, reconciler } = aReconciler({ bad: 'artifact.digest_mismatch' });
     reconciler.want(wish(placement('bad'), placement('good')));
@@ -158,6 +178,28 @@ describe('what is placed on a worker', () => {
       { versionId: 'good', ...READY },
     ]);
     await reconciler.close();
+  });
+
+  it('and fails repeatedly for a transient reason is retried with growing delays until it loads', async () => {
+    vi.useFakeTimers({ now: 0 });
+    try {
+      const { did, failures, reconciler } = aReconciler({ flaky: 'service.unavailable' }, undefined, { now: () => Date.now() });
+      reconciler.want(wish(placement('flaky')));
+      const attemptsAfter = async (ms: number): Promise<number> => {
+        await vi.advanceTimersByTimeAsync(ms);
+        return did.length;
+      };
+      expect(await attemptsAfter(0)).toBe(1);
+      expect([await attemptsAfter(499), await attemptsAfter(1)]).toEqual([1, 2]);
+      expect([await attemptsAfter(999), await attemptsAfter(1)]).toEqual([2, 3]);
+      expect([await attemptsAfter(1_999), await attemptsAfter(1)]).toEqual([3, 4]);
+      delete failures['flaky'];
+      expect([await attemptsAfter(3_999), await attemptsAfter(1)]).toEqual([4, 5]);
+      expect(reconciler.states()).toEqual([{ versionId: 'flaky', ...READY }]);
+      await reconciler.close();
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('and cannot be fetched now stays in loading with the reason', async () => {

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { PlacementState, WorkerState } from '@weir/contracts';
-import { ERROR_KINDS, toAppError, type Clock } from '@weir/kernel';
+import { NOT_FOUND } from '../open-inference/guard.ts';
+import { AppError, ERROR_KINDS, toAppError, type Clock } from '@weir/kernel';
 import type { Logger } from '@weir/platform/telemetry';
 import type { ServedState } from '../serving-processes/serving-fleet.ts';
 import type { HeldVersion, VersionLoader } from './version-loader.ts';
@@ -13,9 +14,11 @@ const MAX_ERROR_LENGTH = 500;
 const LOADS_AT_ONCE = 4;
 
 export interface PlacementReconcilerOptions {
-  readonly loader: Pick<VersionLoader, 'load' | 'unload'>;
+  readonly loader: Pick<VersionLoader, 'load' | 'update' | 'unload'>;
   /** Where a version that was loaded stands now: its process may have ended since. */
   readonly stateOf: (versionId: string) => ServedState;
+  /** Forgets the crashes of a version; loads it when it was loaded before. */
+  readonly revive: (versionId: string) => Promise<void>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly observe?: { loaded(outcome: 'ready' | 'retry' | 'failed'): void };
@@ -26,12 +29,14 @@ type LoadedVersionState = WorkerState['versions'][number];
 interface Entry {
   placement: PlacementState;
   state: LoadedVersionState['state'];
-  error: string | undefined;
+  error: AppError | undefined;
   held: HeldVersion | null;
   attempts: number;
   /** Not before this; a failure that no retry helps waits for ever. */
   retryAtMs: number;
   isBeingLoaded: boolean;
+  /** Settled with the next attempt. */
+  readonly waiting: Set<PromiseWithResolvers<void>>;
 }
 
 /**
@@ -58,8 +63,16 @@ export class PlacementReconciler {
   /** What this worker says of its versions. */
   states(): LoadedVersionState[] {
     return [...this.#entries].map(([versionId, { held, state, error }]) =>
-      held === null ? { versionId, state, ...(error === undefined ? {} : { error }) } : { versionId, ...this.#options.stateOf(versionId) },
+      held === null
+        ? { versionId, state, ...(error === undefined ? {} : { error: error.message.slice(0, MAX_ERROR_LENGTH) }) }
+        : { versionId, ...this.#options.stateOf(versionId) },
     );
+  }
+
+  /** Is a version still to be loaded: placed here, not loaded, and not failed for good? */
+  isLoading(versionId: string): boolean {
+    const entry = this.#entries.get(versionId);
+    return entry === undefined ? this.#desired.has(versionId) : entry.held === null && entry.state === 'loading';
   }
 
   /** Called whenever `states` has changed. */
@@ -71,6 +84,45 @@ export class PlacementReconciler {
   want(desired: ReadonlyMap<string, PlacementState>): void {
     this.#desired = desired;
     this.#wake();
+  }
+
+  /**
+   * The version of a model that is placed here, without `version` the one that was placed last.
+   *
+   * @throws model.not_found
+   */
+  find(modelId: string, version?: string): PlacementState {
+    const placed = [...this.#desired.values()].filter(
+      (one) => one.modelId === modelId && (version === undefined || one.version === version),
+    );
+    const found = placed.at(-1);
+    if (found === undefined) throw new AppError('model.not_found', { message: NOT_FOUND });
+    return found;
+  }
+
+  /**
+   * Loads a version at once because an operator asks for it: earlier failures and crashes no longer count.
+   *
+   * @throws model.not_found, request.timeout, why it cannot be loaded
+   */
+  async loadNow(modelId: string, version: string | undefined, signal: AbortSignal): Promise<void> {
+    const { versionId } = this.find(modelId, version);
+    await this.#options.revive(versionId);
+    const entry = this.#entries.get(versionId);
+    if (entry === undefined) throw new AppError('model.not_ready');
+    if (entry.held !== null) return;
+    Object.assign(entry, { attempts: 0, retryAtMs: 0, error: undefined });
+    const settled = Promise.withResolvers<void>();
+    const late = (): void => settled.reject(new AppError('request.timeout'));
+    entry.waiting.add(settled);
+    signal.addEventListener('abort', late, { once: true });
+    this.#wake();
+    try {
+      await settled.promise;
+    } finally {
+      entry.waiting.delete(settled);
+      signal.removeEventListener('abort', late);
+    }
   }
 
   /** Resolves when nothing is under way; what failed may still be tried again later. */
@@ -106,7 +158,11 @@ export class PlacementReconciler {
   async #unloadUnwanted(): Promise<void> {
     for (const [versionId, entry] of this.#entries) {
       const wanted = this.#desired.get(versionId);
-      if (wanted !== undefined && isSamePackage(wanted, entry.placement)) continue;
+      if (wanted !== undefined && isSamePackage(wanted, entry.placement)) {
+        if (entry.held !== null && wanted.visibility !== entry.placement.visibility) this.#options.loader.update(wanted);
+        entry.placement = wanted;
+        continue;
+      }
       // When it is loaded, it is looked at again.
       if (entry.isBeingLoaded) continue;
       const { held } = entry;
@@ -149,21 +205,26 @@ export class PlacementReconciler {
   async #load(entry: Entry): Promise<void> {
     const { loader, clock, logger, observe } = this.#options;
     const { versionId, modelId, version } = entry.placement;
+    const { placement } = entry;
     try {
-      entry.held = await loader.load(entry.placement, this.#stopping.signal);
+      entry.held = await loader.load(placement, this.#stopping.signal);
+      // It may have been announced anew while it was loaded.
+      if (entry.placement.visibility !== placement.visibility) loader.update(entry.placement);
     } catch (thrown) {
       if (this.#stopping.signal.aborted) return;
       const error = toAppError(thrown);
       const isRetryable = ERROR_KINDS[error.kind].isRetryable || error.kind === 'internal';
-      entry.error = error.message.slice(0, MAX_ERROR_LENGTH);
-      entry.state = isRetryable ? 'loading' : 'failed';
-      entry.retryAtMs = isRetryable ? clock.now() + Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** entry.attempts++) : Infinity;
+      entry.error = error;
+      entry.state = isRetryable && error.code !== 'model.quarantined' ? 'loading' : 'failed';
+      entry.retryAtMs = isRetryable ? clock.now() + retryDelayMs(error, entry.attempts++) : Infinity;
+      for (const { reject } of entry.waiting) reject(error);
       observe?.loaded(isRetryable ? 'retry' : 'failed');
       logger.error({ versionId, modelId, version, isRetryable, err: error }, 'version not loaded');
       return;
     }
     entry.state = 'ready';
     entry.error = undefined;
+    for (const { resolve } of entry.waiting) resolve();
     observe?.loaded('ready');
     logger.info({ versionId, modelId, version }, 'version loaded');
   }
@@ -177,7 +238,13 @@ export class PlacementReconciler {
 }
 
 function newEntry(placement: PlacementState): Entry {
-  return { placement, state: 'loading', error: undefined, held: null, attempts: 0, retryAtMs: 0, isBeingLoaded: false };
+  return { placement, state: 'loading', error: undefined, held: null, attempts: 0, retryAtMs: 0, isBeingLoaded: false, waiting: new Set() };
+}
+
+/** A quarantine ends at its own time. */
+function retryDelayMs({ code, retryAfterMs }: AppError, attempts: number): number {
+  if (code === 'model.quarantined' && retryAfterMs !== undefined) return retryAfterMs;
+  return Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** attempts);
 }
 
 /** A version never changes, but where its files come from may: that alone is no reason to load it again. */

@@ -23,15 +23,18 @@ async function aLoader(failure?: AppError) {
     },
   };
   const fleet = {
-    place: async ({ versionId }: { versionId: string }, ownerTenantId: string, bytes: number) => {
+    place: async ({ versionId, ownerTenantId }: { versionId: string; ownerTenantId: string }, bytes: number) => {
       did.push(`place ${versionId} of ${ownerTenantId} with ${bytes} bytes`);
       if (failure !== undefined) throw failure;
     },
+    accountOf: () => null,
+    update: (versionId: string, visibility?: string) => void did.push(`update ${versionId} ${visibility}`),
     remove: async (versionId: string) => void did.push(`remove ${versionId}`),
   };
   const signer = new InternalTokenSigner((await testSigningKeys()).keyOf('worker'));
   const remote = {
     place: async ({ versionId }: PlacementState, { kind }: { kind: string }) => void did.push(`place ${versionId} at ${kind}`),
+    update: () => undefined,
     remove: (versionId: string) => void did.push(`remove remote ${versionId}`),
   };
   return { did, fetches, loader: new VersionLoader({ packages, fleet, remote, signer }) };

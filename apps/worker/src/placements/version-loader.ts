@@ -5,6 +5,7 @@ import { artifactsAt } from '../packages/artifact-client.ts';
 import { moveLargeWeightsOut } from '../packages/large-weights.ts';
 import type { HeldPackage, PackageStore } from '../packages/package-store.ts';
 import type { RemoteVersions } from '../remote/remote-versions.ts';
+import { letRead } from '../serving-processes/serving-accounts.ts';
 import type { ServingFleet } from '../serving-processes/serving-fleet.ts';
 
 /** A version that calls are taken for, with its files held on disk; null where another server runs it. */
@@ -15,8 +16,8 @@ export interface HeldVersion {
 
 export interface VersionLoaderOptions {
   readonly packages: Pick<PackageStore, 'hold'>;
-  readonly fleet: Pick<ServingFleet, 'place' | 'remove'>;
-  readonly remote: Pick<RemoteVersions, 'place' | 'remove'>;
+  readonly fleet: Pick<ServingFleet, 'place' | 'update' | 'remove' | 'accountOf'>;
+  readonly remote: Pick<RemoteVersions, 'place' | 'update' | 'remove'>;
   readonly signer: InternalTokenSigner;
 }
 
@@ -33,7 +34,7 @@ export class VersionLoader {
   /** @throws AppError of a retryable kind when trying again can help, of another when the package is at fault */
   async load(placement: PlacementState, signal: AbortSignal): Promise<HeldVersion> {
     const { fleet, remote } = this.#options;
-    const { versionId, modelId, model, version, task, files, ownerTenantId, backend } = placement;
+    const { versionId, modelId, model, version, task, files, ownerTenantId, visibility, backend } = placement;
     if (backend !== undefined && backend.kind !== 'onnxruntime') {
       await remote.place(placement, backend);
       return { versionId, held: null };
@@ -42,8 +43,8 @@ export class VersionLoader {
     this.#fetching = fetched.catch(() => undefined);
     const held = await fetched;
     try {
-      const placed = { versionId, modelId, model, version, task, files: [...files], directory: held.directory };
-      await unlessAborted(fleet.place(placed, ownerTenantId, networkBytes(placement)), signal);
+      const placed = { versionId, modelId, model, version, ownerTenantId, visibility, task, files: [...files], directory: held.directory };
+      await unlessAborted(fleet.place(placed, networkBytes(placement)), signal);
       return { versionId, held };
     } catch (error) {
       await fleet.remove(versionId, { isForgiven: false });
@@ -52,17 +53,25 @@ export class VersionLoader {
     }
   }
 
-  async #fetch({ files, artifactsUrl }: PlacementState, signal: AbortSignal): Promise<HeldPackage> {
+  async #fetch({ files, artifactsUrl, ownerTenantId }: PlacementState, signal: AbortSignal): Promise<HeldPackage> {
     signal.throwIfAborted();
-    const { packages, signer } = this.#options;
-    const held = await packages.hold(files, artifactsAt(artifactsUrl, signer), signal);
+    const { packages, signer, fleet } = this.#options;
+    const account = fleet.accountOf(ownerTenantId);
+    const held = await packages.hold(files, artifactsAt(artifactsUrl, signer), signal, account?.gid);
     try {
       await moveLargeWeightsOut(held.directory, files);
+      if (account !== null) await letRead(account, held.directory);
       return held;
     } catch (error) {
       held.release();
       throw error;
     }
+  }
+
+  /** Passes on what may change of a placement while its version stays loaded: the visibility of its model. */
+  update(placement: PlacementState): void {
+    this.#options.fleet.update(placement.versionId, placement.visibility);
+    this.#options.remote.update(placement);
   }
 
   async unload({ versionId, held }: HeldVersion): Promise<void> {

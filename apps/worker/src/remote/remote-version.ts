@@ -2,6 +2,7 @@ import type { PlacementState, RemoteBackEnd } from '@weir/contracts';
 import { AppError, toAppError } from '@weir/kernel';
 import type { ModelMetadata } from '@weir/open-inference';
 import { currentSpanParent, recordSpan, type Logger } from '@weir/platform/telemetry';
+import type { Audience } from '../open-inference/guard.ts';
 import type { EdgeAnswer, EdgeCall, EdgeVersion } from '../open-inference/edge.ts';
 import type { VersionStatistics } from '../statistics/version-statistics.ts';
 import { CallQueue } from './call-queue.ts';
@@ -45,6 +46,7 @@ export class RemoteVersion implements EdgeVersion {
   readonly #options: RemoteVersionOptions;
   readonly #queue: CallQueue;
   readonly #stopping = new AbortController();
+  #visibility: PlacementState['visibility'];
   #state: RemoteState = { state: 'loading' };
   #looking: Promise<void> | null = null;
   #failures = 0;
@@ -62,6 +64,16 @@ export class RemoteVersion implements EdgeVersion {
 
   get version(): string {
     return this.#options.placement.version;
+  }
+
+  get audience(): Audience {
+    const { ownerTenantId, visibility } = this.#options.placement;
+    return { ownerTenantId, visibility: this.#visibility ?? visibility };
+  }
+
+  /** Takes over what may change of a placement while its version stays: the visibility. */
+  update({ visibility }: Pick<PlacementState, 'visibility'>): void {
+    this.#visibility = visibility;
   }
 
   get versionId(): string {

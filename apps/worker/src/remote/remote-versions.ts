@@ -3,6 +3,7 @@ import type { PlacementState, RemoteBackEnd } from '@weir/contracts';
 import { AppError, assertNever } from '@weir/kernel';
 import type { Logger } from '@weir/platform/telemetry';
 import type { AddressInfo } from 'node:net';
+import { NOT_FOUND } from '../open-inference/guard.ts';
 import { openInferenceEdge, type Edge, type EdgeVersions } from '../open-inference/edge.ts';
 import type { ServedState } from '../serving-processes/serving-fleet.ts';
 import type { TaskLimits } from '../serving/tasks/task.ts';
@@ -79,6 +80,11 @@ export class RemoteVersions implements EdgeVersions {
     version.start();
   }
 
+  /** The placement is announced anew: another visibility of its model. */
+  update(placement: PlacementState): void {
+    this.#versions.get(placement.versionId)?.update(placement);
+  }
+
   /** Takes no more calls for a version; those under way are answered. */
   remove(versionId: string): void {
     const version = this.#versions.get(versionId);
@@ -100,7 +106,7 @@ export class RemoteVersions implements EdgeVersions {
 
   get(modelId: string, version?: string): RemoteVersion {
     const found = this.all().findLast((one) => one.modelId === modelId && (version === undefined || one.version === version));
-    if (found === undefined) throw new AppError('model.not_found', { message: 'This worker has no such model or version.' });
+    if (found === undefined) throw new AppError('model.not_found', { message: NOT_FOUND });
     return found;
   }
 

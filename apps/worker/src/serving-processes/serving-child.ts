@@ -1,13 +1,15 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { AppError } from '@weir/kernel';
 import type { Logger } from '@weir/platform/telemetry';
 import { fromServingSchema, type FromServing, type ServingSettings, type ToServing } from '../serving/control-messages.ts';
+import { createFileFor, type ServingAccount } from './serving-accounts.ts';
 import { servingEnvironment } from './serving-environment.ts';
 
 /** The sources run as they are under the tests, the compiled files in production. */
 const IS_SOURCE = import.meta.url.endsWith('.ts');
-const ENTRY = fileURLToPath(new URL(IS_SOURCE ? '../serving/main.ts' : '../serving/main.js', import.meta.url));
+export const SERVING_ENTRY = fileURLToPath(new URL(IS_SOURCE ? '../serving/main.ts' : '../serving/main.js', import.meta.url));
 /** Node.js starts, reads its code and listens; on a busy machine that takes its time. */
 const START_TIMEOUT_MS = 60_000;
 /** Silence after which a process counts as stuck: it says every second that it lives. */
@@ -18,6 +20,8 @@ export interface ServingChildOptions {
   readonly settings: ServingSettings;
   /** Most memory that the process may have, in bytes; what asks for more is refused by the system. Linux only. */
   readonly memoryLimitBytes: number;
+  /** Null: it runs as the user of this process. */
+  readonly account: ServingAccount | null;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly logger: Logger;
   readonly onMessage: (message: FromServing) => void;
@@ -113,15 +117,30 @@ export class ServingChild {
   }
 }
 
-function start({ memoryLimitBytes, environment }: ServingChildOptions): ChildProcess {
-  const node = [process.execPath, ...(IS_SOURCE ? ['--conditions=@weir/source'] : []), '--disable-warning=ExperimentalWarning', ENTRY];
-  const options = { env: servingEnvironment(environment), stdio: ['ignore', 'inherit', 'inherit', 'ipc'] } satisfies Parameters<
-    typeof spawn
-  >[2];
-  // The limit counts memory that is written to; ONNX Runtime reports what it is refused as an error, where it would be killed without.
-  if (process.platform !== 'linux') return spawn(node[0] ?? process.execPath, node.slice(1), { ...options, serialization: 'json' });
-  return spawn('/bin/sh', ['-c', 'ulimit -d "$0" && exec "$@"', String(Math.floor(memoryLimitBytes / 1024)), ...node], {
-    ...options,
+/** Present on most Linux systems; without it a process that is taken over may execute set-user-id programs. */
+const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv'].find((file) => existsSync(file));
+
+function start({ settings, memoryLimitBytes, account, environment }: ServingChildOptions): ChildProcess {
+  const node = [
+    process.execPath,
+    ...(IS_SOURCE ? ['--conditions=@weir/source'] : []),
+    '--disable-warning=ExperimentalWarning',
+    SERVING_ENTRY,
+  ];
+  createFileFor(account, settings.flightFile);
+  const options = {
+    ...account,
+    env: servingEnvironment(environment),
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     serialization: 'json',
-  });
+  } satisfies Parameters<typeof spawn>[2];
+  if (process.platform !== 'linux') return spawn(process.execPath, node.slice(1), options);
+  const command = SETPRIV === undefined ? node : [SETPRIV, '--no-new-privs', ...node];
+  // No core files: they hold what callers sent. The data limit counts memory that is written to; ONNX Runtime reports what it is
+  // refused as an error, where it would be killed without.
+  return spawn(
+    '/bin/sh',
+    ['-c', 'ulimit -c 0; ulimit -d "$0" && exec "$@"', String(Math.floor(memoryLimitBytes / 1024)), ...command],
+    options,
+  );
 }

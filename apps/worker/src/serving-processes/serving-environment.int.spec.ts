@@ -15,6 +15,30 @@ const WEIGHTS_BYTES = LAYERS * WIDTH * WIDTH * 4;
 /** A thread's own code and stack, beside the weights. */
 const THREAD_BYTES = 24 * MEBIBYTE;
 const MODEL = 'model-1';
+const SECRETS = {
+  WEIR_BUS_URL: 'postgres://weir:bus-password@127.0.0.1/weir',
+  WEIR_SIGNING_KEY_FILE: '/etc/weir/keys/worker.json',
+  AWS_SECRET_ACCESS_KEY: 'aws-secret',
+  NODE_OPTIONS: '--no-deprecation',
+};
+/** All that may be in the environment of a process that runs foreign models; PWD and the like are the shell's. */
+const ALLOWED = [
+  'ORT_DISABLE_TELEMETRY',
+  'MALLOC_MMAP_THRESHOLD_',
+  'NODE_V8_COVERAGE',
+  'NODE_CHANNEL_FD',
+  'NODE_CHANNEL_SERIALIZATION_MODE',
+  'LD_LIBRARY_PATH',
+  'TMPDIR',
+  'TZ',
+  'CUDA_VISIBLE_DEVICES',
+  'VK_DRIVER_FILES',
+  'VK_ICD_FILENAMES',
+  'PWD',
+  'OLDPWD',
+  'SHLVL',
+  '_',
+];
 
 let directory: string;
 let child: ServingChild;
@@ -26,7 +50,8 @@ beforeEach(async () => {
   child = new ServingChild({
     settings: await servingSettings(path.join(directory, 'flight')),
     memoryLimitBytes: 4_096 * MEBIBYTE,
-    environment: process.env,
+    account: null,
+    environment: { ...process.env, ...SECRETS },
     logger: createLogger({ service: 'worker', instanceId: 'worker-1', level: 'fatal' }),
     onMessage: (message) => heard(message),
     onExit: () => undefined,
@@ -63,7 +88,16 @@ async function place(versionId: string, files: Readonly<Record<string, Buffer | 
   const listed = Object.entries(files).map(([name, content]) => ({ path: name, sha256: '0'.repeat(64), sizeBytes: content.length }));
   child.send({
     kind: 'place',
-    version: { versionId, modelId: versionId, model: versionId, version: '1', task: 'tensors', files: listed, directory: folder },
+    version: {
+      versionId,
+      modelId: versionId,
+      model: versionId,
+      version: '1',
+      ownerTenantId: 'platform',
+      task: 'tensors',
+      files: listed,
+      directory: folder,
+    },
   });
 }
 
@@ -129,6 +163,14 @@ describe.runIf(process.platform === 'linux')('the memory of a serving process', 
 });
 
 describe.runIf(process.platform === 'linux')('a serving process', () => {
+  it('has an environment of an allow-list, and no secret of its supervisor', async () => {
+    const variables = (await readFile(`/proc/${child.pid}/environ`, 'utf8')).split('\0').filter((line) => line !== '');
+    const names = variables.map((line) => line.slice(0, line.indexOf('=')));
+    expect(names).toContain('ORT_DISABLE_TELEMETRY');
+    expect(names.filter((name) => !ALLOWED.includes(name))).toEqual([]);
+    for (const secret of Object.values(SECRETS)) expect(variables.join('\n')).not.toContain(secret);
+  });
+
   it('tells the makers of ONNX Runtime nothing about the models that it loads', async () => {
     await place(MODEL, { 'model.onnx': linearNetwork({ inputs: 2, outputs: 1 }) });
     await load(MODEL);

@@ -1,6 +1,8 @@
-/** What a process that runs models gets of this process's environment: nothing that could be a secret. */
+/**
+ * The variables of the worker's environment that a process which runs models gets: nothing that could be a secret, and no
+ * NODE_COMPILE_CACHE, a folder of code that the services load.
+ */
 const NAMES = [
-  'NODE_COMPILE_CACHE',
   'NODE_V8_COVERAGE',
   'LD_LIBRARY_PATH',
   'TMPDIR',
@@ -22,6 +24,7 @@ const TOLD = {
   MALLOC_MMAP_THRESHOLD_: String(2 ** 20),
 };
 
+/** The whole environment of a serving process. */
 export function servingEnvironment(environment: Readonly<Record<string, string | undefined>>): Record<string, string> {
   const passed = NAMES.flatMap((name) => {
     const value = environment[name];

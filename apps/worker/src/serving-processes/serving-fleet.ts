@@ -3,10 +3,13 @@ import { PLATFORM_TENANT_ID } from '@weir/access';
 import { AppError, toAppError } from '@weir/kernel';
 import type { Logger } from '@weir/platform/telemetry';
 import type { PlacedVersion, ServingSettings } from '../serving/control-messages.ts';
+import type { Flight } from '../serving/versions/flight-record.ts';
+import { CrashTracker, quarantineError, type CrashKind } from './crash-tracker.ts';
+import { handOver, isLeaking } from './group-succession.ts';
 import { evictions } from './memory-budget.ts';
-import { slotFor } from './process-slots.ts';
+import { slotFor, type SlotDecision } from './process-slots.ts';
+import type { ServingAccount, ServingAccounts } from './serving-accounts.ts';
 import { ServingGroup, type GroupVersion } from './serving-group.ts';
-import { Suspects } from './suspects.ts';
 import { trustClassOf, type TrustClasses } from './trust-class.ts';
 
 /** A process may need this much beside the models in it. */
@@ -18,9 +21,6 @@ const ROOM_RETRY_MS = 250;
 const SLOT_PATIENCE_MS = 10_000;
 /** What the calls of a process that is replaced get to finish. */
 const REPLACED_DRAIN_MS = 5_000;
-/** Memory of a process that nothing accounts for, before the process is replaced: ONNX Runtime leaks where sessions come and go. */
-const UNACCOUNTED_FACTOR = 1.5;
-const UNACCOUNTED_BYTES = 512 * 1_048_576;
 /** A process that is stopped takes calls for this long after the announcement that they go elsewhere. */
 const STOP_GRACE_MS = 1_000;
 /** Time for the calls that it took meanwhile; without any it ends at once. */
@@ -28,12 +28,16 @@ const STOP_DRAIN_MS = 60_000;
 /** How often it looks for what is idle or leaks. */
 const WATCH_MS = 10_000;
 const LEAST_WATCH_MS = 1_000;
+/** How often it checks which refusals and quarantines have ended. */
+const CRASH_WATCH_MS = 1_000;
 
 export interface ServingFleetOptions {
   readonly settings: (flightFile: string) => ServingSettings;
   readonly flightDirectory: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly trustClasses: TrustClasses;
+  /** Null: serving processes run as the user of this process. */
+  readonly accounts: ServingAccounts | null;
   /** Bytes that models may take in all processes together. */
   readonly memoryBytes: number;
   readonly maxProcesses: number;
@@ -54,7 +58,6 @@ export type ServedState =
 
 interface Placed {
   readonly version: PlacedVersion;
-  readonly ownerTenantId: string;
   readonly bytes: number;
   /** Was it ever loaded, so that it is known to work? */
   isProven: boolean;
@@ -71,10 +74,13 @@ export class ServingFleet {
   readonly #retiring = new Set<ServingGroup>();
   /** Processes that take no more calls and have not ended yet. */
   readonly #ending = new Set<ServingGroup>();
-  readonly #suspects = new Suspects();
+  readonly #crashes = new CrashTracker();
   /** Loads that are under way, by version: nobody asks twice. */
   readonly #loads = new Map<string, Promise<void>>();
   readonly #watch: NodeJS.Timeout;
+  readonly #crashWatch: NodeJS.Timeout;
+  /** Restrictions that the processes know of; refusals without the time that is left. */
+  #restricted = '[]';
   #onChange: () => void = () => undefined;
   #activatorUrl: string | null = null;
   #isClosed = false;
@@ -89,6 +95,11 @@ export class ServingFleet {
       Math.min(WATCH_MS, Math.max(LEAST_WATCH_MS, options.idleUnloadMs || WATCH_MS)),
     );
     this.#watch.unref();
+    this.#crashWatch = setInterval(() => {
+      this.#restrict();
+      this.#endQuarantines();
+    }, CRASH_WATCH_MS);
+    this.#crashWatch.unref();
   }
 
   /** Called whenever `stateOf` may answer otherwise. */
@@ -107,42 +118,71 @@ export class ServingFleet {
    * @param bytes memory that its files tell of
    * @throws AppError of a retryable kind when trying again can help, of another when the package is at fault
    */
-  async place(version: PlacedVersion, ownerTenantId: string, bytes: number): Promise<void> {
+  async place(version: PlacedVersion, bytes: number): Promise<void> {
     if (bytes > this.#options.memoryBytes)
       throw new AppError('model.package_invalid', {
         message: `The package needs ${bytes} bytes of memory; the worker has ${this.#options.memoryBytes} in all.`,
       });
-    const placed: Placed = { version, ownerTenantId, bytes, isProven: false, measuredBytes: null };
+    this.#assertNotQuarantined(version.versionId);
+    const placed: Placed = { version, bytes, isProven: false, measuredBytes: null };
     this.#placed.set(version.versionId, placed);
     const member = this.#join(placed);
     try {
       await this.#load(member);
     } catch (error) {
-      if (this.#suspects.isGivenUp(version.versionId)) throw this.#givenUp();
+      this.#assertNotQuarantined(version.versionId);
       await this.remove(version.versionId, { isForgiven: false });
       throw error;
     }
   }
 
+  /** Whom the processes of a tenant's models run as. */
+  accountOf(tenantId: string): ServingAccount | null {
+    return this.#options.accounts?.of(this.#trustClassOf(tenantId)) ?? null;
+  }
+
+  /** The model of a version has another visibility now. */
+  update(versionId: string, visibility: PlacedVersion['visibility']): void {
+    const placed = this.#placed.get(versionId);
+    if (placed === undefined) return;
+    this.#placed.set(versionId, { ...placed, version: { ...placed.version, visibility } });
+    for (const group of [...this.#groups.values(), ...this.#retiring]) group.update(versionId, visibility);
+  }
+
   /** Takes no more calls for a version, and frees its memory. */
   async remove(versionId: string, { isForgiven = true }: { isForgiven?: boolean } = {}): Promise<void> {
     this.#placed.delete(versionId);
-    if (isForgiven) this.#suspects.forget(versionId);
+    if (isForgiven) this.#crashes.forget(versionId);
     const group = this.#groupOf(versionId);
     await group?.remove(versionId);
     if (group !== undefined && group.versions().length === 0) await this.#end(group);
   }
 
-  stateOf(versionId: string): ServedState {
-    if (this.#suspects.isGivenUp(versionId)) return { state: 'failed', error: this.#givenUp().message };
+  /**
+   * Forgets the crashes of a version and loads it, also while it is quarantined.
+   *
+   * @throws AppError as `place` does
+   */
+  async revive(versionId: string): Promise<void> {
+    this.#crashes.revive(versionId);
+    this.#restrict();
+    const placed = this.#placed.get(versionId);
+    if (placed === undefined) return;
     const group = this.#groupOf(versionId);
     const version = group?.get(versionId);
+    await this.#load(group === undefined || version === undefined ? this.#join(placed) : { group, version });
+  }
+
+  stateOf(versionId: string): ServedState {
+    const quarantined = this.#quarantined(versionId);
+    if (quarantined !== null) return { state: 'failed', error: quarantined.message };
     const { isProven, measuredBytes } = this.#placed.get(versionId) ?? { isProven: false, measuredBytes: null };
     const measured = measuredBytes === null ? {} : { memoryBytes: measuredBytes };
-    if (version?.state !== 'in-memory') {
-      for (const retiring of this.#retiring)
-        if (retiring.url !== null && retiring.get(versionId) !== undefined) return { state: 'ready', url: retiring.url, ...measured };
-    }
+    const group = this.#groupOf(versionId);
+    const version = group?.get(versionId);
+    // The process that is replaced takes the calls of a version until its successor has the version and its sequences.
+    for (const retiring of this.#retiring)
+      if (retiring.url !== null && retiring.get(versionId) !== undefined) return { state: 'ready', url: retiring.url, ...measured };
     if (group === undefined && isProven && this.#activatorUrl !== null) return { state: 'ready', url: this.#activatorUrl, ...measured };
     if (group?.url === null || group?.url === undefined || version?.isProven !== true) return { state: 'loading' };
     return { state: 'ready', url: group.url, ...measured };
@@ -168,7 +208,7 @@ export class ServingFleet {
     const placed = named.findLast((one) => version === undefined || one.version.version === version);
     if (placed === undefined) throw new AppError('model.not_found', { message: 'This worker has no such model or version.' });
     const { versionId } = placed.version;
-    if (this.#suspects.isGivenUp(versionId)) throw new AppError('model.not_ready');
+    this.#assertNotQuarantined(versionId);
     for (const deadlineMs = performance.now() + SLOT_PATIENCE_MS; ; await sleep(ROOM_RETRY_MS)) {
       try {
         const group = this.#groupOf(versionId);
@@ -194,6 +234,7 @@ export class ServingFleet {
   async close(drainMs: number): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#watch);
+    clearInterval(this.#crashWatch);
     const groups = new Set([...this.#groups.values(), ...this.#retiring, ...this.#ending]);
     await Promise.all([...groups].map((group) => group.close(drainMs)));
   }
@@ -203,24 +244,30 @@ export class ServingFleet {
     return undefined;
   }
 
-  /** Puts a version into the process of its trust class, or into one of its own when it is under suspicion. */
-  #join({ version, ownerTenantId, bytes }: Placed): { group: ServingGroup; version: GroupVersion } {
-    const trustClass = this.#trustClassOf(ownerTenantId);
-    const key = this.#suspects.isSuspect(version.versionId) ? ownKey(version.versionId) : `class ${trustClass}`;
+  /**
+   * Puts a version into the process of its trust class, or into one of its own when it crashed others.
+   *
+   * @param mayShare where there may be no further process it stays in that of its class: calls crashed it, but its load does not
+   * @throws worker.overloaded there may be no further process, and none can be stopped for it now
+   */
+  #join({ version, bytes }: Placed, mayShare = false): { group: ServingGroup; version: GroupVersion } {
+    const own = ownKey(version.versionId);
+    const trustClass = this.#trustClassOf(version.ownerTenantId);
+    const hasRoom = this.#groups.has(own) || !mayShare || this.#slotFor(trustClass).kind !== 'full';
+    const key = this.#crashes.isIsolated(version.versionId) && hasRoom ? own : `class ${trustClass}`;
     let group = this.#groups.get(key);
     if (group === undefined) {
       this.#takeSlot(trustClass);
-      group = this.#startGroup(key);
+      group = this.#startGroup(key, this.accountOf(version.ownerTenantId));
     }
     return { group, version: group.add(version, bytes) };
   }
 
-  /** Stops the longest idle process where no slot is free. @throws worker.overloaded when none can be stopped now */
-  #takeSlot(trustClass: string): void {
+  #slotFor(trustClass: string): SlotDecision {
     const { maxProcesses, maxTenantProcesses } = this.#options;
     const running = [...this.#groups.values()].map((group) => {
       const versions = group.versions();
-      const owner = this.#placed.get(versions[0]?.placed.versionId ?? '')?.ownerTenantId;
+      const owner = versions[0]?.placed.ownerTenantId;
       return {
         key: group.key,
         trustClass: owner === undefined ? '' : this.#trustClassOf(owner),
@@ -229,10 +276,15 @@ export class ServingFleet {
       };
     });
     const reserved = this.#trustClassOf(PLATFORM_TENANT_ID);
-    const slot = slotFor(trustClass, running, { maxProcesses, maxOfTrustClass: maxTenantProcesses, reserved });
+    return slotFor(trustClass, running, { maxProcesses, maxOfTrustClass: maxTenantProcesses, reserved });
+  }
+
+  /** Stops the longest idle process where no slot is free. @throws worker.overloaded when none can be stopped now */
+  #takeSlot(trustClass: string): void {
+    const slot = this.#slotFor(trustClass);
     if (slot.kind === 'full')
       throw new AppError('worker.overloaded', {
-        message: `The worker runs ${running.length} processes, may not start another, and can stop none of them now.`,
+        message: `The worker runs ${this.#groups.size} processes, may not start another, and can stop none of them now.`,
         retryAfterMs: 1_000,
       });
     if (slot.kind === 'stop') this.#stop(slot.key);
@@ -253,19 +305,21 @@ export class ServingFleet {
     return trustClassOf(tenantId, this.#options.trustClasses);
   }
 
-  #startGroup(key: string): ServingGroup {
+  #startGroup(key: string, account: ServingAccount | null): ServingGroup {
     const { settings, flightDirectory, environment, logger, urlOf, memoryBytes } = this.#options;
     const group: ServingGroup = new ServingGroup({
       key,
       settings,
       flightDirectory,
       memoryLimitBytes: memoryBytes + PROCESS_BASE_BYTES,
+      account,
       environment,
       logger,
       urlOf,
       onWanted: (version) => void this.#load({ group, version }).catch(() => group.refuse(version)),
       onAsked: (version, what) => void this.#asked(group, version, what),
-      onCrash: (running) => this.#crashed(group, running),
+      restrictions: () => this.#crashes.restrictions(this.#options.now()),
+      onCrash: (kind, running) => this.#crashed(group, kind, running),
       onChange: () => this.#onChange(),
     });
     this.#groups.set(key, group);
@@ -274,7 +328,7 @@ export class ServingFleet {
 
   async #asked(group: ServingGroup, version: GroupVersion, what: 'load' | 'unload'): Promise<void> {
     try {
-      if (what === 'load') await this.#load({ group, version });
+      if (what === 'load') await this.revive(version.placed.versionId);
       else await group.unload(version);
     } catch (error) {
       this.#options.logger.warn({ versionId: version.placed.versionId, err: error }, `an operator's ${what} failed`);
@@ -297,6 +351,7 @@ export class ServingFleet {
     if (group.get(version.placed.versionId) !== version) throw new AppError('model.not_ready');
     await this.#makeRoom(version);
     const measuredBytes = await group.load(version);
+    this.#crashes.loaded(version.placed.versionId);
     const placed = this.#placed.get(version.placed.versionId);
     if (placed === undefined) return;
     placed.isProven = true;
@@ -339,46 +394,84 @@ export class ServingFleet {
     return members.filter(({ member }) => member !== version && (member.state === 'in-memory' || member.state === 'loading'));
   }
 
-  /** A process ended with these versions running, or one of them hangs in it. */
-  #crashed(group: ServingGroup, running: readonly string[]): void {
+  /** A process ended with these loads and runs in progress, or one of them hangs. */
+  #crashed(group: ServingGroup, kind: CrashKind, flights: readonly Flight[]): void {
     if (this.#isClosed) return;
-    const members = running.filter((versionId) => group.get(versionId) !== undefined);
-    this.#suspects.crashed(members, this.#options.now());
-    const isAlone = group.key === ownKey(members[0]);
-    for (const versionId of members) {
-      const { isProven, isWanted } = group.get(versionId) ?? { isProven: false, isWanted: false };
-      const placed = this.#placed.get(versionId);
-      const isGivenUp = this.#suspects.isGivenUp(versionId);
-      if (isGivenUp) this.#options.logger.error({ versionId }, 'a version is given up: it ended its process again and again');
-      if (isAlone && !isGivenUp) continue;
-      group.forget(versionId);
-      // One that was never loaded is placed again by whoever placed it.
-      if (isGivenUp || placed === undefined || !isProven) continue;
-      try {
-        Object.assign(this.#join(placed).version, { isProven, isWanted });
-      } catch (error) {
-        this.#options.logger.error({ versionId, err: toAppError(error) }, 'a version has no process');
-      }
+    const running = flights.filter(({ versionId }) => group.get(versionId) !== undefined);
+    const isProven = (versionId: string): boolean => group.get(versionId)?.isProven ?? false;
+    this.#crashes.crashed({ kind, running, isProven }, this.#options.now());
+    this.#restrict();
+    const loads = new Set(running.filter(({ tenantId }) => tenantId === null).map(({ versionId }) => versionId));
+    for (const versionId of new Set(running.map((flight) => flight.versionId))) {
+      const quarantined = this.#quarantined(versionId);
+      if (quarantined !== null) this.#options.logger.error({ versionId, reason: quarantined.message }, 'a version is quarantined');
+      const hasToMove = this.#crashes.isIsolated(versionId) && group.key !== ownKey(versionId);
+      const isUnproven = loads.has(versionId) && !isProven(versionId);
+      if (quarantined !== null || hasToMove || isUnproven) this.#takeOut(group, versionId, quarantined === null && !isUnproven);
     }
     if (group.versions().length === 0) void this.#end(group);
-    else if (group.url !== null) this.#replace(group);
+    else if (group.url !== null) this.#replace(group, 'hang', new Set(running.map(({ versionId }) => versionId)));
     this.#onChange();
   }
 
-  /** Starts another process for the versions of a group; the old one takes calls until the new one has them in memory. */
-  #replace(group: ServingGroup): void {
-    const successor = this.#startGroup(group.key);
-    const wanted: GroupVersion[] = [];
-    for (const { placed, bytes, isProven, isWanted } of group.versions()) {
+  /** Takes a version out of a group whose process has ended or is about to; one that was never loaded is placed again by the reconciler. */
+  #takeOut(group: ServingGroup, versionId: string, joinsAnother: boolean): void {
+    const { isProven, isWanted } = group.get(versionId) ?? { isProven: false, isWanted: false };
+    const placed = this.#placed.get(versionId);
+    group.forget(versionId);
+    if (!joinsAnother || placed === undefined) return;
+    try {
+      Object.assign(this.#join(placed, isProven).version, { isProven, isWanted });
+    } catch (error) {
+      this.#options.logger.error({ versionId, err: toAppError(error) }, 'a version has no process');
+    }
+  }
+
+  /** Tells the processes which calls they refuse or run alone, when that has changed. */
+  #restrict(): void {
+    const restrictions = this.#crashes.restrictions(this.#options.now());
+    const restricted = JSON.stringify(restrictions.map((one) => ({ ...one, refusedForMs: one.refusedForMs !== null })));
+    if (restricted === this.#restricted) return;
+    this.#restricted = restricted;
+    for (const group of new Set([...this.#groups.values(), ...this.#retiring])) group.restrict();
+  }
+
+  /** Loads the versions whose quarantine has ended, and those that found no process before. A proven one waits for its next call. */
+  #endQuarantines(): void {
+    for (const [versionId, placed] of this.#placed) {
+      if (placed.isProven || this.#quarantined(versionId) !== null || this.#groupOf(versionId) !== undefined) continue;
+      try {
+        this.#load(this.#join(placed)).catch((error: unknown) =>
+          this.#options.logger.error({ versionId, err: error }, 'a version could not be loaded after its quarantine'),
+        );
+      } catch (error) {
+        this.#options.logger.debug({ versionId, err: error }, 'a version has no process');
+      }
+    }
+  }
+
+  /**
+   * Starts another process for the versions of a group. The old one takes calls of a version until the new one has it in memory
+   * and its sequences were moved; of a version that hangs it takes none.
+   */
+  #replace(group: ServingGroup, reason: 'leak' | 'hang', hanging: ReadonlySet<string> = new Set()): void {
+    if (this.#retiring.has(group)) {
+      for (const versionId of hanging) group.forget(versionId);
+      return;
+    }
+    const successor = this.#startGroup(group.key, group.account);
+    const moves = group.versions().map(async ({ placed, bytes, isProven, isWanted }) => {
       const version = successor.add(placed, bytes);
       Object.assign(version, { isProven, isWanted });
-      if (isWanted) wanted.push(version);
-    }
+      if (hanging.has(placed.versionId)) group.forget(placed.versionId);
+      if (isWanted) await this.#load({ group: successor, version });
+    });
     this.#retiring.add(group);
-    const loads = wanted.map((version) => this.#load({ group: successor, version }));
-    void Promise.allSettled(loads).then(async () => {
+    void Promise.allSettled(moves).then(async () => {
+      await handOver(group, successor, this.#options.logger, () => this.#onChange());
       this.#retiring.delete(group);
       this.#onChange();
+      this.#options.logger.info({ reason }, 'a serving process was replaced');
       await this.#closeGroup(group, REPLACED_DRAIN_MS);
     });
   }
@@ -397,14 +490,9 @@ export class ServingFleet {
 
   #replaceLeaking(): void {
     for (const group of this.#groups.values()) {
-      const accounted =
-        PROCESS_BASE_BYTES / 4 + group.versions().reduce((sum, version) => sum + (version.state === 'in-memory' ? version.bytes : 0), 0);
-      if (group.url === null || group.rssBytes < accounted * UNACCOUNTED_FACTOR + UNACCOUNTED_BYTES) continue;
-      this.#options.logger.warn(
-        { rssBytes: group.rssBytes, accountedBytes: accounted },
-        'a serving process holds memory that no model accounts for',
-      );
-      this.#replace(group);
+      if (group.url === null || !isLeaking(group)) continue;
+      this.#options.logger.warn({ rssBytes: group.rssBytes }, 'a serving process holds memory that no model accounts for');
+      this.#replace(group, 'leak');
     }
   }
 
@@ -419,12 +507,19 @@ export class ServingFleet {
     this.#ending.delete(group);
   }
 
-  #givenUp(): AppError {
-    return new AppError('model.package_invalid', { message: 'The model crashed or hung the process that ran it several times.' });
+  #quarantined(versionId: string): AppError | null {
+    const now = this.#options.now();
+    const quarantine = this.#crashes.quarantineOf(versionId, now);
+    return quarantine === null ? null : quarantineError(quarantine, now);
+  }
+
+  #assertNotQuarantined(versionId: string): void {
+    const quarantined = this.#quarantined(versionId);
+    if (quarantined !== null) throw quarantined;
   }
 }
 
-/** Key of the process of a version under suspicion. */
+/** Key of the process of a version that has one of its own. */
 function ownKey(versionId: string | undefined): string {
   return `version ${versionId}`;
 }

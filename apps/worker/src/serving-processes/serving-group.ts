@@ -1,7 +1,11 @@
-import { readFlightRecord } from '../serving/versions/flight-record.ts';
+import { rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { AppError, isErrorCode } from '@weir/kernel';
 import type { Logger } from '@weir/platform/telemetry';
-import type { FromServing, PlacedVersion, ServingSettings } from '../serving/control-messages.ts';
+import type { CallRestriction, FromServing, PlacedVersion, ServingSettings } from '../serving/control-messages.ts';
+import { readFlightRecord, type Flight } from '../serving/versions/flight-record.ts';
+import type { CrashKind } from './crash-tracker.ts';
+import { createFileFor, type ServingAccount } from './serving-accounts.ts';
 import { ServingChild } from './serving-child.ts';
 
 /** Waits between attempts to start a process again: doubling from the first to the last. */
@@ -13,10 +17,12 @@ const HEALTHY_MS = 60_000;
 const START_PATIENCE_MS = 120_000;
 /** A load brings gigabytes from disk; the run limit holds for what ONNX Runtime does of it. */
 const LOAD_TIMEOUT_MS = 10 * 60_000;
+/** Signals of a failed instruction: the run or load that executed it is the cause. */
+const FAULT_SIGNALS: ReadonlySet<string> = new Set(['SIGSEGV', 'SIGBUS', 'SIGFPE']);
 
 /** A version in a group, and where it stands. */
 export interface GroupVersion {
-  readonly placed: PlacedVersion;
+  placed: PlacedVersion;
   /** `cold`: calls are taken, the first one waits until it is in memory. */
   state: 'starting' | 'loading' | 'in-memory' | 'unloading' | 'cold';
   /** Was it ever loaded, so that it is known to work? */
@@ -35,6 +41,7 @@ export interface ServingGroupOptions {
   readonly settings: (flightFile: string) => ServingSettings;
   readonly flightDirectory: string;
   readonly memoryLimitBytes: number;
+  readonly account: ServingAccount | null;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly logger: Logger;
   /** Where calls go, by the port of the process. */
@@ -42,14 +49,16 @@ export interface ServingGroupOptions {
   /** Makes room and has the version loaded; see the fleet. */
   readonly onWanted: (version: GroupVersion) => void;
   readonly onAsked: (version: GroupVersion, what: 'load' | 'unload') => void;
-  /** The process ended with these versions running, or one of them hangs. */
-  readonly onCrash: (running: readonly string[]) => void;
+  /** The restrictions in force for calls of any version. */
+  readonly restrictions: () => readonly CallRestriction[];
+  /** The process ended with these loads and runs in progress, or one of them hangs. */
+  readonly onCrash: (kind: CrashKind, running: readonly Flight[]) => void;
   readonly onChange: () => void;
 }
 
 /** Settles when a load or an unload is done. */
 interface Control {
-  readonly kind: 'load' | 'unload' | 'remove';
+  readonly kind: 'load' | 'unload' | 'remove' | 'export-sequences' | 'import-sequences';
   readonly done: PromiseWithResolvers<number>;
 }
 
@@ -69,6 +78,7 @@ export class ServingGroup {
   #isClosed = false;
   #requests = 0;
   #rssBytes = 0;
+  #sequenceBytes = 0;
 
   constructor(options: ServingGroupOptions) {
     this.#options = options;
@@ -79,6 +89,10 @@ export class ServingGroup {
     return this.#options.key;
   }
 
+  get account(): ServingAccount | null {
+    return this.#options.account;
+  }
+
   /** Where calls go; null while the process starts. */
   get url(): string | null {
     return this.#url;
@@ -86,6 +100,11 @@ export class ServingGroup {
 
   get rssBytes(): number {
     return this.#rssBytes;
+  }
+
+  /** Bytes of the states of all sequences. */
+  get sequenceBytes(): number {
+    return this.#sequenceBytes;
   }
 
   versions(): GroupVersion[] {
@@ -108,8 +127,45 @@ export class ServingGroup {
       isBusy: false,
     };
     this.#versions.set(placed.versionId, version);
-    if (this.#url !== null) this.#child?.process.send({ kind: 'place', version: placed });
+    if (this.#url !== null) {
+      this.#child?.process.send({ kind: 'place', version: placed });
+      this.restrict();
+    }
     return version;
+  }
+
+  /** The model of a version has another visibility. */
+  update(versionId: string, visibility: PlacedVersion['visibility']): void {
+    const version = this.#versions.get(versionId);
+    if (version === undefined) return;
+    version.placed = { ...version.placed, visibility };
+    if (this.#url !== null) this.#child?.process.send({ kind: 'update', versionId, visibility });
+  }
+
+  /** Tells the process the restrictions in force for its versions. */
+  restrict(): void {
+    const restrictions = this.#options.restrictions().filter(({ versionId }) => this.#versions.has(versionId));
+    if (this.#url !== null) this.#child?.process.send({ kind: 'restrict', restrictions });
+  }
+
+  /**
+   * Moves the sequences of a version to the process of another group. Calls of these sequences are refused here from then on.
+   *
+   * @returns how many were moved
+   * @throws worker.unreachable when one of the processes ends meanwhile
+   */
+  async moveSequences(versionId: string, successor: ServingGroup): Promise<number> {
+    const [from, to] = [this.#versions.get(versionId), successor.#versions.get(versionId)];
+    if (from === undefined || to === undefined) return 0;
+    const file = `${this.#options.flightDirectory}/${process.pid}-sequences-${++flights}`;
+    createFileFor(this.#options.account, file);
+    try {
+      if ((await this.#control(from, 'export-sequences', file)) === 0) return 0;
+      await successor.started();
+      return await successor.#control(to, 'import-sequences', file);
+    } finally {
+      await rm(file, { force: true });
+    }
   }
 
   /**
@@ -203,11 +259,12 @@ export class ServingGroup {
 
   #start(): void {
     if (this.#isClosed) return;
-    const { settings, flightDirectory, memoryLimitBytes, environment, logger } = this.#options;
+    const { settings, flightDirectory, memoryLimitBytes, account, environment, logger } = this.#options;
     const flightFile = `${flightDirectory}/${process.pid}-${++flights}`;
     const child: ServingChild = new ServingChild({
       settings: settings(flightFile),
       memoryLimitBytes,
+      account,
       environment,
       logger,
       onMessage: (message) => {
@@ -225,6 +282,7 @@ export class ServingGroup {
   #listening(child: ServingChild, port: number): void {
     if (this.#child?.process !== child) return;
     this.#url = this.#options.urlOf(port);
+    this.restrict();
     for (const version of this.#versions.values()) {
       child.send({ kind: 'place', version: version.placed });
       version.state = 'cold';
@@ -237,6 +295,7 @@ export class ServingGroup {
 
   #exited(child: ServingChild, flightFile: string, how: string): void {
     const running = readFlightRecord(flightFile);
+    rmSync(flightFile, { force: true });
     if (this.#child?.process !== child) return;
     const { logger, onCrash, onChange } = this.#options;
     const livedMs = performance.now() - this.#child.startedAtMs;
@@ -248,12 +307,12 @@ export class ServingGroup {
     this.#failControls();
     if (this.#isClosed) return;
     logger.error({ how, running }, 'a serving process has ended');
-    // Who was running is taken out of the group, or given up after a few times: only a process that ends of itself has to wait.
+    // Callers that crash it are refused and versions that crash it are quarantined: only a process that ends by itself has to wait.
     if (livedMs > HEALTHY_MS || running.length > 0) this.#restarts = 0;
     const waitMs = this.#restarts === 0 ? 0 : Math.min(LAST_RESTART_MS, FIRST_RESTART_MS * 2 ** this.#restarts);
     this.#restarts++;
     this.#restartTimer = setTimeout(() => this.#start(), waitMs);
-    onCrash(running);
+    onCrash(FAULT_SIGNALS.has(how) ? 'fault' : 'killed', running);
     onChange();
   }
 
@@ -274,6 +333,12 @@ export class ServingGroup {
       case 'removed':
         this.#settle(message.versionId, 'remove', 0);
         return;
+      case 'sequences-exported':
+        this.#settle(message.versionId, 'export-sequences', message.sequences);
+        return;
+      case 'sequences-imported':
+        this.#settle(message.versionId, 'import-sequences', message.sequences);
+        return;
       case 'wanted':
       case 'asked': {
         const version = this.#versions.get(message.versionId);
@@ -284,6 +349,7 @@ export class ServingGroup {
       }
       case 'alive':
         this.#rssBytes = message.rssBytes;
+        this.#sequenceBytes = message.sequenceBytes;
         for (const { versionId, idleMs, isBusy } of message.versions) {
           const version = this.#versions.get(versionId);
           if (version !== undefined) Object.assign(version, { idleMs, isBusy });
@@ -291,7 +357,7 @@ export class ServingGroup {
         return;
       case 'broken':
         logger.error({ versionId: message.versionId, reason: message.reason }, 'a serving process is replaced');
-        onCrash([message.versionId]);
+        onCrash('hang', message.running.length === 0 ? [loadOf(message.versionId)] : message.running);
         return;
       case 'metrics':
         this.#metrics.get(message.request)?.resolve(message.metrics);
@@ -299,14 +365,14 @@ export class ServingGroup {
     }
   }
 
-  async #control(version: GroupVersion, kind: Control['kind']): Promise<number> {
+  async #control(version: GroupVersion, kind: Control['kind'], file = ''): Promise<number> {
     const { versionId } = version.placed;
     const key = `${kind} ${versionId}`;
     const done = Promise.withResolvers<number>();
     if (this.#url === null) throw new AppError('worker.unreachable');
     this.#controls.set(key, { kind, done });
     const timer = setTimeout(() => done.reject(new AppError('worker.unreachable')), LOAD_TIMEOUT_MS);
-    this.#child?.process.send({ kind, versionId });
+    this.#child?.process.send(kind === 'export-sequences' || kind === 'import-sequences' ? { kind, versionId, file } : { kind, versionId });
     try {
       return await done.promise;
     } finally {
@@ -325,6 +391,11 @@ export class ServingGroup {
     for (const { done } of this.#controls.values()) done.reject(new AppError('worker.unreachable', { retryAfterMs: 1_000 }));
     this.#controls.clear();
   }
+}
+
+/** A version that hangs with no run in progress hangs in its load. */
+function loadOf(versionId: string): Flight {
+  return { versionId, tenantId: null, shapeClass: '', elements: 0 };
 }
 
 /** The error that a serving process told, as far as it is one of the table. */

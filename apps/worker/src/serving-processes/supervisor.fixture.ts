@@ -28,13 +28,23 @@ for (const [name, content] of endless?.files ?? []) {
 const child = new ServingChild({
   settings: await servingSettings(flightFile),
   memoryLimitBytes: MEMORY_BYTES,
+  account: null,
   environment: process.env,
   logger: createLogger({ service: 'worker', instanceId: 'worker-1', level: 'fatal' }),
   onMessage: () => undefined,
   onExit: () => undefined,
 });
 await child.listening();
-const version = { versionId: VERSION, modelId: VERSION, model: VERSION, version: '1', task: 'tensors', files, directory: folder } as const;
+const version = {
+  versionId: VERSION,
+  modelId: VERSION,
+  model: VERSION,
+  version: '1',
+  ownerTenantId: 'platform',
+  task: 'tensors',
+  files,
+  directory: folder,
+} as const;
 child.send({ kind: 'place', version });
 child.send({ kind: 'load', versionId: VERSION });
 while (readFlightRecord(flightFile).length === 0) await sleep(20);

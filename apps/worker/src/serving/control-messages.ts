@@ -1,5 +1,6 @@
 import { packageFileSchema, taskSchema } from '@weir/contracts';
 import { z } from 'zod';
+import { flightSchema } from './versions/flight-record.ts';
 
 // What the supervisor and a serving process tell each other over the channel between them. The process runs foreign
 // models: what it says is checked like anything that comes from outside.
@@ -13,6 +14,9 @@ export const placedVersionSchema = z.object({
   /** Public name, for metrics. */
   model: z.string(),
   version: z.string(),
+  ownerTenantId: z.string(),
+  /** Undefined: not known; see the contract of placements. */
+  visibility: z.enum(['public', 'private']).optional(),
   task: taskSchema,
   files: z.array(packageFileSchema),
   /** Folder with the files. */
@@ -51,10 +55,23 @@ export const servingSettingsSchema = z.object({
 });
 export type ServingSettings = z.infer<typeof servingSettingsSchema>;
 
+/** The treatment of a tenant's calls of a version after crashes; see `CrashTracker`. */
+export const callRestrictionSchema = z.object({
+  versionId: z.string(),
+  tenantId: z.string(),
+  /** Null: calls of every shape class. */
+  shapeClass: z.string().nullable(),
+  /** The calls are refused, for so long as far as their callers are told; null: they run alone. */
+  refusedForMs: z.number().nonnegative().nullable(),
+});
+export type CallRestriction = z.infer<typeof callRestrictionSchema>;
+
 export const toServingSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('configure'), settings: servingSettingsSchema }),
   /** Take calls for it from now on; it is in memory only after `load`. */
   z.object({ kind: z.literal('place'), version: placedVersionSchema }),
+  /** The model of the version has another visibility now. */
+  z.object({ kind: z.literal('update'), versionId: z.string(), visibility: placedVersionSchema.shape.visibility }),
   z.object({ kind: z.literal('load'), versionId: z.string() }),
   /** Free its memory, but go on taking calls. */
   z.object({ kind: z.literal('unload'), versionId: z.string() }),
@@ -62,6 +79,12 @@ export const toServingSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('refuse'), versionId: z.string() }),
   /** Take no more calls for it, and free its memory. */
   z.object({ kind: z.literal('remove'), versionId: z.string() }),
+  /** All restrictions that are in force from now on. */
+  z.object({ kind: z.literal('restrict'), restrictions: z.array(callRestrictionSchema) }),
+  /** Write the states of the version's sequences to a file, and take no more calls of them. */
+  z.object({ kind: z.literal('export-sequences'), versionId: z.string(), file: z.string() }),
+  /** Continue the sequences in the file. */
+  z.object({ kind: z.literal('import-sequences'), versionId: z.string(), file: z.string() }),
   z.object({ kind: z.literal('report-metrics'), request: z.number().int() }),
   /** Finish what is under way, then end. */
   z.object({ kind: z.literal('drain'), timeoutMs: z.number().int() }),
@@ -79,6 +102,8 @@ export const fromServingSchema = z.discriminatedUnion('kind', [
   }),
   z.object({ kind: z.literal('unloaded'), versionId: z.string() }),
   z.object({ kind: z.literal('removed'), versionId: z.string() }),
+  z.object({ kind: z.literal('sequences-exported'), versionId: z.string(), sequences: z.number().int().nonnegative() }),
+  z.object({ kind: z.literal('sequences-imported'), versionId: z.string(), sequences: z.number().int().nonnegative() }),
   /** A call waits for a version that is not in memory. */
   z.object({ kind: z.literal('wanted'), versionId: z.string() }),
   /** An operator asks for it. */
@@ -87,10 +112,18 @@ export const fromServingSchema = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('alive'),
     rssBytes: bytes,
+    /** Of the states of all sequences. */
+    sequenceBytes: bytes,
     versions: z.array(z.object({ versionId: z.string(), idleMs: z.number().nonnegative(), isBusy: z.boolean() })).max(1_000),
   }),
   /** A run does not end, or a thread was lost: the process has to be replaced. */
-  z.object({ kind: z.literal('broken'), versionId: z.string(), reason: z.string().max(500) }),
+  z.object({
+    kind: z.literal('broken'),
+    versionId: z.string(),
+    reason: z.string().max(500),
+    /** The version's loads and runs in progress. */
+    running: z.array(flightSchema).max(1_000),
+  }),
   z.object({ kind: z.literal('metrics'), request: z.number().int(), metrics: z.unknown() }),
 ]);
 export type FromServing = z.infer<typeof fromServingSchema>;

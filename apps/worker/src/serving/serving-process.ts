@@ -8,7 +8,9 @@ import { VersionStatistics } from '../statistics/version-statistics.ts';
 import { ALIVE_INTERVAL_MS, type FromServing, type PlacedVersion, type ServingSettings, type ToServing } from './control-messages.ts';
 import { servingEdge } from './open-inference/serving-edge.ts';
 import { RunSlots } from './runtime/run-slots.ts';
+import { CallRestrictions } from './versions/call-restrictions.ts';
 import { FlightRecord } from './versions/flight-record.ts';
+import { readSequences, writeSequences } from './tasks/sequence-file.ts';
 import { SequenceStore } from './tasks/sequences.ts';
 import { ServedVersion } from './versions/served-version.ts';
 import { ServedVersions, type ServedEntry } from './versions/served-versions.ts';
@@ -17,6 +19,9 @@ import { ServedVersions, type ServedEntry } from './versions/served-versions.ts'
 const MAX_MESSAGE_LENGTH = 500;
 /** Calls of one sequence that may wait for the one before them: a caller who streams sends a few ahead. */
 const MAX_CALLS_BEHIND = 16;
+
+/** Longest wait for the calls of sequences that are in progress when the sequences are moved. */
+const EXPORT_TIMEOUT_MS = 5_000;
 
 /** Ends this process. `process.exit` would wait for its threads, and a run that never ends keeps one for ever. */
 export function endAtOnce(): void {
@@ -32,6 +37,7 @@ export class ServingProcess {
   readonly #tracing: Tracing;
   readonly #metrics: ServingMetrics;
   readonly #flights: FlightRecord;
+  readonly #restrictions = new CallRestrictions();
   readonly #slots: RunSlots;
   readonly #versions = new ServedVersions();
   readonly #sequences: SequenceStore;
@@ -86,6 +92,9 @@ export class ServingProcess {
       case 'place':
         this.#place(message.version);
         return;
+      case 'update':
+        this.#versions.byId(message.versionId)?.served.update(message.visibility);
+        return;
       case 'load':
         void this.#load(message.versionId);
         return;
@@ -97,6 +106,15 @@ export class ServingProcess {
         return;
       case 'remove':
         void this.#remove(message.versionId);
+        return;
+      case 'restrict':
+        this.#restrictions.replace(message.restrictions);
+        return;
+      case 'export-sequences':
+        void this.#exportSequences(message.versionId, message.file);
+        return;
+      case 'import-sequences':
+        void this.#importSequences(message.versionId, message.file);
         return;
       case 'report-metrics':
         void this.#registry.getMetricsAsJSON().then((metrics) => this.#send({ kind: 'metrics', request: message.request, metrics }));
@@ -133,11 +151,12 @@ export class ServingProcess {
       executionProviders: settings.executionProviders,
       maxInstances: settings.slots,
       observer: statistics,
-      record: () => this.#flights.began(versionId),
+      record: (callers) => this.#flights.began(versionId, callers),
+      admit: (tenantId, shapeClass) => this.#restrictions.admit(versionId, tenantId, shapeClass),
       onWanted: () => this.#send({ kind: 'wanted', versionId }),
       onBroken: (reason) => {
         this.#logger.error({ versionId, reason }, 'this process has to be replaced');
-        this.#send({ kind: 'broken', versionId, reason: reason.slice(0, MAX_MESSAGE_LENGTH) });
+        this.#send({ kind: 'broken', versionId, reason: reason.slice(0, MAX_MESSAGE_LENGTH), running: this.#flights.of(versionId) });
       },
     });
     this.#versions.add({ served, statistics, memoryBytes: 0 });
@@ -178,6 +197,30 @@ export class ServingProcess {
     this.#send({ kind: 'removed', versionId });
   }
 
+  async #exportSequences(versionId: string, file: string): Promise<void> {
+    let sequences = 0;
+    try {
+      const moved = await this.#sequences.exportAll(versionId, EXPORT_TIMEOUT_MS);
+      await writeSequences(file, moved);
+      sequences = moved.length;
+    } catch (error) {
+      this.#logger.error({ versionId, err: error }, 'the sequences of a version could not be moved');
+    }
+    this.#send({ kind: 'sequences-exported', versionId, sequences });
+  }
+
+  async #importSequences(versionId: string, file: string): Promise<void> {
+    let sequences = 0;
+    try {
+      const moved = await readSequences(file, 2 * this.#settings.sequenceBytes);
+      this.#sequences.importAll(moved);
+      sequences = moved.length;
+    } catch (error) {
+      this.#logger.error({ versionId, err: error }, 'the sequences of a version could not be taken over');
+    }
+    this.#send({ kind: 'sequences-imported', versionId, sequences });
+  }
+
   /** Asks the supervisor on behalf of an operator, and waits until it is done. */
   async #control(versionId: string, what: 'load' | 'unload', signal: AbortSignal): Promise<void> {
     const key = `${what} ${versionId}`;
@@ -207,6 +250,7 @@ export class ServingProcess {
 
   #tellAlive(): void {
     const used = ({ served }: ServedEntry) => ({ versionId: served.placed.versionId, idleMs: served.idleMs, isBusy: served.isBusy });
-    this.#send({ kind: 'alive', rssBytes: process.memoryUsage.rss(), versions: this.#versions.all().map(used) });
+    const { bytes: sequenceBytes } = this.#sequences;
+    this.#send({ kind: 'alive', rssBytes: process.memoryUsage.rss(), sequenceBytes, versions: this.#versions.all().map(used) });
   }
 }

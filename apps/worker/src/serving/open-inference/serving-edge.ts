@@ -45,10 +45,11 @@ function edgeVersion(options: ServingEdgeOptions, entry: ServedEntry): EdgeVersi
   return {
     modelId,
     version,
+    audience: served.audience,
     statistics,
     unavailable: served.isInMemory ? null : 'unloaded',
     metadata: (name, signal): Promise<ModelMetadata> =>
-      served.use({ priority: 'interactive', signal, isAdmitted: false, started: () => undefined }, async (taskVersion) =>
+      served.use({ tenantId: '', priority: 'interactive', signal, isAdmitted: false, started: () => undefined }, async (taskVersion) =>
         metadataOf(taskVersion, name, options.versions.versionsOf(modelId)),
       ),
     // It is loaded when it is called.
@@ -89,11 +90,11 @@ function run(
   { served }: ServedEntry,
   request: CallRequest,
   sequence: SequenceState | null,
-  { priority, signal, started }: EdgeCall,
+  { tenantId, priority, signal, started }: EdgeCall,
   limits: TaskLimits,
 ): ReturnType<typeof infer> {
   const parent = currentSpanParent();
-  return served.use({ priority, signal, isAdmitted: false, started }, (version, runRows) => {
+  return served.use({ tenantId, priority, signal, isAdmitted: false, started }, (version, runRows) => {
     const runItem = async (item: RunItem): Promise<readonly OnnxTensor[]> => {
       const queuedAtMs = performance.now();
       const { outputs, startedAtMs, executingAtMs, endedAtMs, batchRows } = await runRows(item);

@@ -9,6 +9,7 @@ const anItem = (over: Partial<WaitingItem> = {}): WaitingItem => ({
   length: 0,
   units: 1,
   key: 'same',
+  caller: { tenantId: 'acme', shapeClass: '0x0', elements: 1, runsAlone: false },
   priority: 'interactive',
   enqueuedAtMs: 0,
   started: () => undefined,

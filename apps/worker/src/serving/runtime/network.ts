@@ -6,6 +6,7 @@ import { CostModel } from './cost-model.ts';
 import { HoldBack } from './hold-back.ts';
 import type { LoadedSignature, OnnxTensor, SessionOptions } from './messages.ts';
 import { NetworkThread } from './network-thread-client.ts';
+import type { RunCaller } from './run-caller.ts';
 import type { Runnable, RunSlots } from './run-slots.ts';
 import { RunRefusedError } from './run-refused.ts';
 import type { ItemResult, Priority, WaitingItem } from './waiting-item.ts';
@@ -50,8 +51,8 @@ export interface NetworkOptions {
   readonly observer: NetworkObserver;
   /** A run that goes on past its limit, or a thread that ended: the process cannot be trusted any more. */
   readonly onHung: (reason: string) => void;
-  /** Called at the start of each run; the returned function at its end. */
-  readonly record: () => () => void;
+  /** Called at the start of each run, with its callers (null: it is tried out); the returned function at its end. */
+  readonly record: (callers: readonly RunCaller[] | null) => () => void;
 }
 
 /** Rows to run, beside others of a probe. */
@@ -67,6 +68,7 @@ export interface ProbeItem {
 export interface NetworkItem extends ProbeItem {
   /** It belongs to a call whose first rows were let in already: a call is refused as a whole or not at all. */
   readonly isAdmitted: boolean;
+  readonly caller: RunCaller;
   readonly priority: Priority;
   readonly signal: AbortSignal;
   /** Called when its run begins; once, also when it runs again by itself after a shared run was refused. */
@@ -167,6 +169,10 @@ export class Network implements Runnable {
     return this.#queue.hasInteractive;
   }
 
+  get runsAlone(): boolean {
+    return this.#queue.first()?.caller.runsAlone ?? false;
+  }
+
   get expectedMs(): number {
     return this.#cost.expectMs(this.#queue.first()?.units ?? 1) ?? 0;
   }
@@ -186,7 +192,7 @@ export class Network implements Runnable {
    */
   submit(item: NetworkItem): Promise<ItemResult> {
     return new Promise<ItemResult>((resolve, reject) => {
-      const { signal, feeds, outputs, rows, length, priority } = item;
+      const { signal, feeds, outputs, rows, length, priority, caller } = item;
       if (signal.aborted) return reject(this.#givenUp(signal.reason));
       if (this.#isClosed) return reject(new AppError('model.not_ready', { retryAfterMs: MIN_RETRY_AFTER_MS }));
       if (!item.isAdmitted) {
@@ -209,6 +215,7 @@ export class Network implements Runnable {
         length,
         units: this.#unitsOf(item),
         key: this.#isBatched ? this.#keyOf(item) : null,
+        caller,
         priority,
         enqueuedAtMs: performance.now(),
         started: () => {
@@ -240,7 +247,7 @@ export class Network implements Runnable {
     const thread = this.#free.pop();
     if (thread === undefined) throw new Error('a network that takes calls is not tried out');
     const { padding } = this.#options;
-    const ended = this.#options.record();
+    const ended = this.#options.record(null);
     const startedAtMs = performance.now();
     try {
       const ran = await watched(this.#options, 'run', thread.run(joined(items, padding), items[0]?.outputs ?? []));
@@ -291,7 +298,7 @@ export class Network implements Runnable {
     const rows = items.reduce((sum, item) => sum + item.rows, 0);
     const units = this.#unitsOfBatch(items);
     this.#unitsUnderWay += units;
-    const ended = this.#options.record();
+    const ended = this.#options.record(items.map(({ caller }) => caller));
     let ms = 0;
     let isOk = false;
     try {
@@ -357,10 +364,14 @@ export class Network implements Runnable {
     return feeds.reduce((sum, feed) => sum + feed.data.length, 0);
   }
 
-  /** Equal for items that can be joined: the same outputs of tensors that differ in rows and padded lengths only. */
-  #keyOf({ feeds, outputs }: ProbeItem): string | null {
+  /**
+   * Equal for items that can be joined: the same outputs of tensors that differ in rows and padded lengths only; where a caller runs
+   * alone, calls of its tenant and shape class only.
+   */
+  #keyOf({ feeds, outputs, caller }: NetworkItem): string | null {
     const { padding } = this.#options;
     let key = outputs.join('\u0000');
+    if (caller.runsAlone) key += `\u0002${caller.shapeClass} ${caller.tenantId}`;
     for (const { name, dims } of feeds) {
       const axis = padding?.inputs.get(name)?.axis;
       key += `\u0001${name}`;

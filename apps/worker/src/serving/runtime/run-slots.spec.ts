@@ -8,6 +8,7 @@ class Busy implements Runnable {
   readonly log: string[];
   readonly name: string;
   isWaiting = true;
+  runsAlone = false;
   #end: ((ms: number) => void) | null = null;
 
   constructor(name: string, log: string[], expectedMs: number, hasInteractive = true) {
@@ -70,6 +71,22 @@ describe('the slots of a process', () => {
     const log: string[] = [];
     await woken(new RunSlots(1), new Busy('heavy', log, 500));
     expect(log).toEqual(['heavy']);
+  });
+
+  it('give a run that must be alone the process to itself', async () => {
+    const log: string[] = [];
+    const [first, alone, third] = ['first', 'alone', 'third'].map((name) => new Busy(name, log, 1)) as [Busy, Busy, Busy];
+    const slots = new RunSlots(2);
+    await woken(slots, first);
+    alone.runsAlone = true;
+    await woken(slots, alone);
+    await woken(slots, third);
+    expect(log).toEqual(['first']);
+    first.isWaiting = false;
+    await first.end();
+    expect(log).toEqual(['first', 'alone']);
+    await alone.end();
+    expect(log.slice(2)).toContain('third');
   });
 
   it('put interactive work first', async () => {

@@ -3,6 +3,8 @@ export interface Runnable {
   /** Has it something to run, and a thread that is free? */
   readonly isWaiting: boolean;
   readonly hasInteractive: boolean;
+  /** Must its next run have the process to itself? */
+  readonly runsAlone: boolean;
   /** Milliseconds that its next run is expected to take. */
   readonly expectedMs: number;
   /** Starts the next run; resolves when it has ended, with the milliseconds that it took. */
@@ -26,6 +28,8 @@ export class RunSlots {
   #runningHeavy = 0;
   #now = 0;
   #isPending = false;
+  /** The run in progress has the process to itself. */
+  #isExclusive = false;
 
   constructor(slots: number) {
     this.#slots = slots;
@@ -51,9 +55,10 @@ export class RunSlots {
   }
 
   #dispatch(): void {
-    while (this.#running < this.#slots) {
+    while (this.#running < this.#slots && !this.#isExclusive) {
       const next = this.#next();
-      if (next === null) return;
+      // The runs in progress end first; none starts meanwhile, so that the wait is at most as long as the longest of them.
+      if (next === null || (next.runsAlone && this.#running > 0)) return;
       void this.#run(next);
     }
   }
@@ -80,12 +85,14 @@ export class RunSlots {
     const served = Math.max(this.#served.get(runnable) ?? 0, this.#now - HEAVY_MS);
     this.#now = Math.max(this.#now, served);
     this.#running++;
+    this.#isExclusive = runnable.runsAlone;
     if (isHeavy) this.#runningHeavy++;
     let ms = 0;
     try {
       ms = await runnable.start();
     } finally {
       this.#running--;
+      this.#isExclusive = false;
       if (isHeavy) this.#runningHeavy--;
       if (this.#served.has(runnable)) this.#served.set(runnable, Math.max(served, this.#served.get(runnable) ?? 0) + ms);
       this.#dispatch();

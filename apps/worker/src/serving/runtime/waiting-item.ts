@@ -1,4 +1,5 @@
 import type { OnnxTensor } from './messages.ts';
+import type { RunCaller } from './run-caller.ts';
 
 /** Who goes first: somebody who waits, or work that may take its time. */
 export type Priority = 'interactive' | 'batch';
@@ -14,6 +15,7 @@ export interface WaitingItem {
   readonly units: number;
   /** Items share a run only when their keys are equal; null: this one runs by itself, also when a shared run was refused. */
   key: string | null;
+  readonly caller: RunCaller;
   readonly priority: Priority;
   readonly enqueuedAtMs: number;
   /** Its run begins. */

@@ -1,5 +1,13 @@
+import { deserialize, serialize } from 'node:v8';
 import { describe, expect, it } from 'vitest';
-import { sequenceOf, SequenceStore, type SequenceCall, type SequenceOwner, type SequenceStoreOptions } from './sequences.ts';
+import {
+  sequenceOf,
+  SequenceStore,
+  type MovedSequence,
+  type SequenceCall,
+  type SequenceOwner,
+  type SequenceStoreOptions,
+} from './sequences.ts';
 import type { SequenceState } from './task.ts';
 
 const OWNER: SequenceOwner = { tenantId: 'acme', versionId: 'v1' };
@@ -185,5 +193,50 @@ describe('the parameters of a request', () => {
     [{ sequence_id: 1, sequence_end: 1 }, 'parameters.sequence_end'],
   ])('%j are refused', (parameters, field) => {
     expect(() => sequenceOf(parameters)).toThrowError(expect.objectContaining({ code: 'model.input_invalid', field }));
+  });
+});
+
+describe('the sequences of a version that are moved to another process', () => {
+  it('are continued there, and refused here in a way that can be retried; those of other versions stay', async () => {
+    const [store, successor] = [aStore(), aStore()];
+    const other = { ...OWNER, versionId: 'v2' };
+    await store.use(OWNER, aCall({ isStart: true }), signal, adding(1));
+    await store.use(other, aCall({ isStart: true }), signal, adding(10));
+    successor.importAll(deserialize(serialize(await store.exportAll('v1', 1_000))) as MovedSequence[]);
+    expect(await successor.use(OWNER, aCall(), signal, adding(2))).toBe(3);
+    const refused = { code: 'worker.overloaded', retryAfterMs: 1_000 };
+    await expect(store.use(OWNER, aCall(), signal, adding(2))).rejects.toMatchObject(refused);
+    await expect(store.use(OWNER, aCall({ id: 'new', isStart: true }), signal, adding(2))).rejects.toMatchObject(refused);
+    expect(await store.use(other, aCall(), signal, adding(2))).toBe(12);
+  });
+
+  it('move with the effect of the call in progress; calls that wait behind it are refused', async () => {
+    const [store, successor] = [aStore(), aStore()];
+    const [started, running] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const first = store.use(OWNER, aCall({ isStart: true }), signal, async (state) => {
+      started.resolve();
+      await running.promise;
+      return adding(1)(state);
+    });
+    await started.promise;
+    const second = store.use(OWNER, aCall(), signal, adding(1));
+    const moved = store.exportAll('v1', 10_000);
+    running.resolve();
+    expect(await Promise.allSettled([first, second])).toEqual([
+      { status: 'fulfilled', value: 1 },
+      { status: 'rejected', reason: expect.objectContaining({ code: 'worker.overloaded' }) as unknown },
+    ]);
+    successor.importAll(await moved);
+    expect(await successor.use(OWNER, aCall(), signal, adding(1))).toBe(2);
+  });
+
+  it('do not wait for a call that takes longer than the bound', async () => {
+    const store = aStore();
+    const running = Promise.withResolvers<number>();
+    const hung = store.use(OWNER, aCall({ isStart: true }), signal, () => running.promise);
+    await store.use(OWNER, aCall({ id: 'idle', isStart: true }), signal, adding(1));
+    expect((await store.exportAll('v1', 1)).map(({ id }) => id)).toEqual(['idle']);
+    running.resolve(0);
+    await hung;
   });
 });

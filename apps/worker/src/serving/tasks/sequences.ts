@@ -6,6 +6,9 @@ const MAX_ID_CHARACTERS = 128;
 /** What a sequence takes beside its numbers, roughly. */
 const ENTRY_BYTES = 1_024;
 
+/** A caller is routed to the process that continues a sequence within about this time. */
+const MOVED_RETRY_MS = 1_000;
+
 /** What a request says of the sequence of calls that it belongs to, in Triton's parameters. */
 export interface SequenceCall {
   readonly id: string;
@@ -58,7 +61,16 @@ export interface SequenceStoreOptions {
   readonly now?: () => number;
 }
 
+/** A sequence on its way to the process that continues it. */
+export interface MovedSequence extends SequenceOwner {
+  readonly id: string;
+  readonly state: SequenceState;
+  /** Milliseconds since its last call. */
+  readonly idleMs: number;
+}
+
 interface KeptSequence extends SequenceOwner {
+  readonly id: string;
   readonly state: SequenceState;
   readonly bytes: number;
   readonly usedAtMs: number;
@@ -79,6 +91,10 @@ export class SequenceStore {
   #bytes = 0;
   /** Keys with a call under way, and what waits behind it. */
   readonly #underWay = new Map<string, Set<() => void>>();
+  /** Versions whose sequences another process continues. */
+  readonly #exported = new Set<string>();
+  /** Called when no call of some sequence is left. */
+  readonly #onIdle = new Set<() => void>();
 
   constructor(options: SequenceStoreOptions) {
     this.#options = options;
@@ -101,12 +117,15 @@ export class SequenceStore {
    * @param work puts new tensors in the place of old ones; it does not write into them
    * @throws sequence.lost the sequence is unknown, or was let go, and the call is not its first
    * @throws sequence.busy too many calls of it wait already
+   * @throws worker.overloaded the sequence is being moved to another process
    * @throws the signal's reason when it is aborted while the call waits
    */
   async use<T>(owner: SequenceOwner, call: SequenceCall, signal: AbortSignal, work: (state: SequenceState) => Promise<T>): Promise<T> {
-    const key = JSON.stringify([owner.tenantId, owner.versionId, call.id]);
+    const key = keyOf(owner, call.id);
+    this.#assertNotExported(owner);
     await this.#begin(key, signal);
     try {
+      this.#assertNotExported(owner);
       this.#letGoIdle(key);
       const kept = this.#kept.get(key);
       if (kept === undefined && !call.isStart) throw new AppError('sequence.lost');
@@ -114,11 +133,48 @@ export class SequenceStore {
       const state: SequenceState = { tensors: new Map(before?.tensors), memory: new Map(before?.memory) };
       const answer = await work(state);
       this.#remove(key);
-      if (!call.isEnd) this.#keep(key, { ...owner, state, bytes: bytesOf(state), usedAtMs: this.#now() });
+      if (!call.isEnd) this.#keep(key, { ...owner, id: call.id, state, bytes: bytesOf(state), usedAtMs: this.#now() });
       return answer;
     } finally {
       this.#end(key);
     }
+  }
+
+  /**
+   * The sequences of a version, for another process; from now on this one takes no calls of them. Waits for the calls in
+   * progress; a sequence whose call takes longer than `timeoutMs` is left out.
+   */
+  async exportAll(versionId: string, timeoutMs: number): Promise<MovedSequence[]> {
+    this.#exported.add(versionId);
+    const isBusy = (): boolean => [...this.#underWay.keys()].some((key) => versionOf(key) === versionId);
+    const idle = Promise.withResolvers<void>();
+    const timer = setTimeout(idle.resolve, timeoutMs);
+    const check = (): void => {
+      if (!isBusy()) idle.resolve();
+    };
+    this.#onIdle.add(check);
+    check();
+    await idle.promise;
+    clearTimeout(timer);
+    this.#onIdle.delete(check);
+    const now = this.#now();
+    const kept = [...this.#kept].filter(([key, sequence]) => sequence.versionId === versionId && !this.#underWay.has(key));
+    const moved = kept.map(([, { tenantId, id, state, usedAtMs }]) => ({ tenantId, versionId, id, state, idleMs: now - usedAtMs }));
+    this.forget(versionId);
+    return moved;
+  }
+
+  /** Continues sequences of another process; least recently used first, as `exportAll` gives them. */
+  importAll(sequences: readonly MovedSequence[]): void {
+    for (const { tenantId, versionId, id, state, idleMs } of sequences)
+      this.#keep(keyOf({ tenantId, versionId }, id), {
+        tenantId,
+        versionId,
+        id,
+        state,
+        bytes: bytesOf(state),
+        usedAtMs: this.#now() - idleMs,
+      });
   }
 
   /** Lets go the sequences of a version that is served no longer. */
@@ -154,10 +210,17 @@ export class SequenceStore {
     const [next] = waiting ?? [];
     if (waiting === undefined || next === undefined) {
       this.#underWay.delete(key);
+      for (const check of this.#onIdle) check();
       return;
     }
     waiting.delete(next);
     next();
+  }
+
+  /** A gateway hands this error on as it is; `model.not_ready` would count as a lost worker, and the sequence as lost with it. */
+  #assertNotExported({ versionId }: SequenceOwner): void {
+    if (this.#exported.has(versionId))
+      throw new AppError('worker.overloaded', { message: 'The sequence is being moved to another process.', retryAfterMs: MOVED_RETRY_MS });
   }
 
   #keep(key: string, sequence: KeptSequence): void {
@@ -199,6 +262,14 @@ export class SequenceStore {
     if (held === 0) this.#heldBytes.delete(tenantId);
     else this.#heldBytes.set(tenantId, held);
   }
+}
+
+function keyOf({ tenantId, versionId }: SequenceOwner, id: string): string {
+  return JSON.stringify([tenantId, versionId, id]);
+}
+
+function versionOf(key: string): unknown {
+  return (JSON.parse(key) as unknown[])[1];
 }
 
 function bytesOf({ tensors, memory }: SequenceState): number {

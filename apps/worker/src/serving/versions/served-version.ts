@@ -1,9 +1,11 @@
 import { AppError, toAppError } from '@weir/kernel';
+import type { Audience } from '../../open-inference/guard.ts';
 import { readModelPackage, type ModelPackage } from '../model-package/model-package.ts';
 import type { InferenceUsage } from '@weir/open-inference';
 import type { PlacedVersion } from '../control-messages.ts';
 import type { LoadedSignature, OnnxTensor } from '../runtime/messages.ts';
 import { Network, type NetworkLimits, type NetworkObserver, type ProbeItem } from '../runtime/network.ts';
+import { elementsOf, shapeClassOf, type RunCaller } from '../runtime/run-caller.ts';
 import { RunRefusedError } from '../runtime/run-refused.ts';
 import type { RunSlots } from '../runtime/run-slots.ts';
 import type { ItemResult, Priority } from '../runtime/waiting-item.ts';
@@ -29,8 +31,13 @@ export interface ServedVersionOptions {
   /** Most threads that may hold one network. */
   readonly maxInstances: number;
   readonly observer: NetworkObserver;
-  /** Notes that the version runs; the returned function that it has ended. */
-  readonly record: () => () => void;
+  /** Records the start of a load (callers null) or a run; the returned function its end. */
+  readonly record: (callers: readonly RunCaller[] | null) => () => void;
+  /**
+   * @returns true when a call of this size has to run alone
+   * @throws model.input_refused
+   */
+  readonly admit: (tenantId: string, shapeClass: string) => boolean;
   /** Asks for the version to be loaded. */
   readonly onWanted: () => void;
   /** The process cannot go on with this version. */
@@ -39,6 +46,8 @@ export interface ServedVersionOptions {
 
 /** A call as far as its runs need it. */
 export interface CallProgress {
+  /** Tenant of the verified token. */
+  readonly tenantId: string;
   readonly priority: Priority;
   readonly signal: AbortSignal;
   /** Its first rows have been let into a queue; it is not refused for the rows that follow. */
@@ -51,13 +60,15 @@ export interface CallProgress {
 class InMemory {
   readonly version: TaskVersion;
   readonly #networks: ReadonlyMap<string, Network>;
+  readonly #admit: ServedVersionOptions['admit'];
   readonly #idle = Promise.withResolvers<void>();
   #calls = 0;
   #isLeaving = false;
 
-  constructor(version: TaskVersion, networks: ReadonlyMap<string, Network>) {
+  constructor(version: TaskVersion, networks: ReadonlyMap<string, Network>, admit: ServedVersionOptions['admit']) {
     this.version = version;
     this.#networks = networks;
+    this.#admit = admit;
   }
 
   get queueLength(): number {
@@ -79,12 +90,15 @@ class InMemory {
   async run(item: RunItem, call: CallProgress): Promise<ItemResult> {
     const network = this.#networks.get(item.network);
     if (network === undefined) throw new AppError('model.failed', { cause: new Error(`no network ${item.network}`) });
-    const { priority, signal, isAdmitted } = call;
+    const { tenantId, priority, signal, isAdmitted } = call;
     const { feeds, outputs, rows, length = 0, usage } = item;
+    const elements = elementsOf(feeds);
+    const shapeClass = shapeClassOf(rows, elements);
+    const caller = { tenantId, shapeClass, elements, runsAlone: this.#admit(tenantId, shapeClass) };
     const onStarted = (): void => {
       if (usage !== undefined) call.started(usage);
     };
-    const result = network.submit({ feeds, outputs, rows, length, priority, signal, isAdmitted, onStarted });
+    const result = network.submit({ feeds, outputs, rows, length, caller, priority, signal, isAdmitted, onStarted });
     call.isAdmitted = true;
     return result;
   }
@@ -106,13 +120,24 @@ export class ServedVersion {
   #underWay = 0;
   #usedAtMs = performance.now();
   #isRemoved = false;
+  #visibility: PlacedVersion['visibility'];
 
   constructor(options: ServedVersionOptions) {
     this.#options = options;
+    this.#visibility = options.placed.visibility;
   }
 
   get placed(): PlacedVersion {
     return this.#options.placed;
+  }
+
+  /** Whose calls are taken. */
+  get audience(): Audience {
+    return { ownerTenantId: this.#options.placed.ownerTenantId, visibility: this.#visibility };
+  }
+
+  update(visibility: PlacedVersion['visibility']): void {
+    this.#visibility = visibility;
   }
 
   get isInMemory(): boolean {
@@ -145,7 +170,7 @@ export class ServedVersion {
     const before = privateMemoryBytes();
     const networks = new Map<string, Network>();
     let version: TaskVersion | null = null;
-    const ended = this.#options.record();
+    const ended = this.#options.record(null);
     try {
       const modelPackage = await readModelPackage(placed.directory, placed.files, placed.task);
       for (const [role, spec] of modelPackage.networks) networks.set(role, await this.#loadNetwork(modelPackage, spec));
@@ -153,7 +178,7 @@ export class ServedVersion {
       version = await prepareVersion(modelPackage, signatures);
       await this.#warmUp(version, networks);
       if (this.#isRemoved) throw new AppError('model.not_ready');
-      this.#inMemory = new InMemory(version, networks);
+      this.#inMemory = new InMemory(version, networks, this.#options.admit);
       this.#usedAtMs = performance.now();
     } catch (error) {
       await free(version, networks);

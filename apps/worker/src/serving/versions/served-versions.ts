@@ -1,4 +1,5 @@
 import { AppError } from '@weir/kernel';
+import { NOT_FOUND } from '../../open-inference/guard.ts';
 import type { ServedVersion } from './served-version.ts';
 import type { VersionStatistics } from '../../statistics/version-statistics.ts';
 
@@ -47,7 +48,7 @@ export class ServedVersions {
   get(modelId: string, version?: string): ServedEntry {
     const versions = this.#models.get(modelId);
     const found = version === undefined ? [...(versions?.values() ?? [])].at(-1) : versions?.get(version);
-    if (found === undefined) throw new AppError('model.not_found', { message: 'This worker has no such model or version.' });
+    if (found === undefined) throw new AppError('model.not_found', { message: NOT_FOUND });
     return found;
   }
 
