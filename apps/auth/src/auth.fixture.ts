@@ -57,8 +57,16 @@ export async function aPerson(auth: TestService, owner: Principal, email: string
 /**
  * @param address of the client, as the gateway saw it
  * @param cookie what the browser holds
+ * @param tenant slug; left out: any that has the address
  */
-export function signIn(auth: TestService, email: string, password: string, address = '192.0.2.1', cookie?: string): Promise<Response> {
+export function signIn(
+  auth: TestService,
+  email: string,
+  password: string,
+  address = '192.0.2.1',
+  cookie?: string,
+  tenant?: string,
+): Promise<Response> {
   return auth.request('/auth/sign-in', {
     principal: anonymous,
     method: 'POST',
@@ -67,7 +75,7 @@ export function signIn(auth: TestService, email: string, password: string, addre
       'x-forwarded-for': `203.0.113.99, ${address}`,
       ...(cookie === undefined ? {} : { cookie }),
     },
-    body: JSON.stringify({ email, password }),
+    body: JSON.stringify({ email, password, tenant }),
   });
 }
 

@@ -9,9 +9,9 @@ export function sessionCookie(token: string, expires: Date, isSecure: boolean): 
   return `${SESSION_COOKIE}=${token}; Path=/; Expires=${expires.toUTCString()}; HttpOnly; SameSite=Lax${isSecure ? '; Secure' : ''}`;
 }
 
-/** `Set-Cookie` for the proof that this device signed in to `account`. */
-export function deviceCookie(account: string, token: string, expires: Date, isSecure: boolean): string {
-  return `${deviceCookieName(account)}=${token}; Path=${DEVICE_COOKIE_PATH}; Expires=${expires.toUTCString()}; HttpOnly; SameSite=Strict${isSecure ? '; Secure' : ''}`;
+/** `Set-Cookie` for the proof that somebody with this e-mail address signed in on this device. */
+export function deviceCookie(email: string, token: string, expires: Date, isSecure: boolean): string {
+  return `${deviceCookieName(email)}=${token}; Path=${DEVICE_COOKIE_PATH}; Expires=${expires.toUTCString()}; HttpOnly; SameSite=Strict${isSecure ? '; Secure' : ''}`;
 }
 
 /** The session token in a `Cookie` header. */
@@ -19,9 +19,9 @@ export function sessionTokenInCookies(header: string | undefined): string | unde
   return cookieIn(header, SESSION_COOKIE);
 }
 
-/** The proof of a known device of `account` in a `Cookie` header. */
-export function deviceTokenInCookies(header: string | undefined, account: string): string | undefined {
-  return cookieIn(header, deviceCookieName(account));
+/** The proof of a known device for an e-mail address in a `Cookie` header. */
+export function deviceTokenInCookies(header: string | undefined, email: string): string | undefined {
+  return cookieIn(header, deviceCookieName(email));
 }
 
 function cookieIn(header: string | undefined, wanted: string): string | undefined {

@@ -8,30 +8,29 @@ const AUDIENCE = 'weir-device';
 /** Each sign-in renews the proof. */
 export const DEVICE_LIFETIME_MS = 180 * 24 * 3_600_000;
 
-/** A browser that signed in to an account before (OWASP's device cookies). It proves nothing but that. */
+/** A browser on which a person signed in before (OWASP's device cookies). It proves nothing but that. */
 export interface KnownDevice {
   /** Random; the same as long as the cookie is renewed. */
   readonly id: string;
-  /** `accountOf` the e-mail address that signed in. */
-  readonly account: string;
+  /**
+   * The person who signed in. Not the e-mail address: a tenant that adds an address which somebody of another tenant has gets no
+   * proof for that person.
+   */
+  readonly personId: string;
 }
 
-/** Digest of an e-mail address in lower case, under which attempts are counted whether or not anyone has the address. */
-export function accountOf(email: string): string {
-  return hash('sha256', email, 'hex');
-}
-
-/** Name of the cookie that holds the proof for an account: a browser may hold one for each of several accounts. */
-export function deviceCookieName(account: string): string {
-  return `weir_device_${account.slice(0, 12)}`;
+/** Name of the cookie that holds the proof for an e-mail address in lower case: a browser may hold one for each of several. */
+export function deviceCookieName(email: string): string {
+  return `weir_device_${hash('sha256', email, 'hex').slice(0, 12)}`;
 }
 
 /** The proof (JWT, EdDSA), signed with auth's key `jwk`. */
 export async function signDeviceToken(device: KnownDevice, jwk: JWK, nowMs: number): Promise<string> {
-  return new SignJWT({ acc: device.account })
+  return new SignJWT()
     .setProtectedHeader({ alg: ALGORITHM, kid: jwk.kid ?? '' })
     .setIssuer(ISSUER)
     .setAudience(AUDIENCE)
+    .setSubject(device.personId)
     .setJti(device.id)
     .setExpirationTime(Math.floor((nowMs + DEVICE_LIFETIME_MS) / 1000))
     .sign(await importJWK(jwk, ALGORITHM));
@@ -51,10 +50,10 @@ export async function verifyDeviceToken(
         if (jwk === undefined) throw new errors.JWKSNoMatchingKey();
         return importJWK(jwk, ALGORITHM);
       },
-      { algorithms: [ALGORITHM], issuer: ISSUER, audience: AUDIENCE, requiredClaims: ['exp', 'jti', 'acc'], currentDate: new Date(nowMs) },
+      { algorithms: [ALGORITHM], issuer: ISSUER, audience: AUDIENCE, requiredClaims: ['exp', 'jti', 'sub'], currentDate: new Date(nowMs) },
     );
-    const { jti, acc } = payload;
-    return typeof jti === 'string' && typeof acc === 'string' ? { id: jti, account: acc } : null;
+    const { jti, sub } = payload;
+    return typeof jti === 'string' && typeof sub === 'string' ? { id: jti, personId: sub } : null;
   } catch (error) {
     if (error instanceof errors.JOSEError) return null;
     throw error;

@@ -2,16 +2,15 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Clock, Ids } from '@weir/kernel';
 import { CLOCK, IDS } from '@weir/platform/service';
 import { SigningKeysService } from '../signing-keys/signing-keys.service.ts';
-import { accountOf, DEVICE_LIFETIME_MS, signDeviceToken, verifyDeviceToken, type KnownDevice } from './known-device.ts';
+import { DEVICE_LIFETIME_MS, signDeviceToken, verifyDeviceToken, type KnownDevice } from './known-device.ts';
 
 /** A proof for a device's cookie. */
 export interface DeviceProof {
-  readonly account: string;
   readonly token: string;
   readonly expiresAt: Date;
 }
 
-/** Issues and checks the proofs by which a device is known to have signed in to an account. */
+/** Issues and checks the proofs by which a device is known to be one on which a person signed in. */
 @Injectable()
 export class KnownDevices {
   readonly #signingKeys: SigningKeysService;
@@ -24,18 +23,17 @@ export class KnownDevices {
     this.#ids = ids;
   }
 
-  /** The device that `token` proves for the account of `email`; null without a valid proof for this account. */
-  async recognise(email: string, token: string | undefined): Promise<KnownDevice | null> {
+  /** The device that `token` proves; null without a valid proof. */
+  async recognise(token: string | undefined): Promise<KnownDevice | null> {
     if (token === undefined) return null;
-    const device = await verifyDeviceToken(token, (kid) => this.#signingKeys.publicJwkOf(kid), this.#clock.now());
-    return device?.account === accountOf(email) ? device : null;
+    return verifyDeviceToken(token, (kid) => this.#signingKeys.publicJwkOf(kid), this.#clock.now());
   }
 
-  /** A proof for a device on which `email` has just signed in; a known device keeps its id. */
-  async remember(email: string, known: KnownDevice | null): Promise<DeviceProof> {
-    const device = known ?? { id: this.#ids.next(), account: accountOf(email) };
+  /** A proof for a device on which a person has just signed in; a device that is known for this person keeps its id. */
+  async remember(personId: string, known: KnownDevice | null): Promise<DeviceProof> {
+    const device = known?.personId === personId ? known : { id: this.#ids.next(), personId };
     const nowMs = this.#clock.now();
     const token = await signDeviceToken(device, this.#signingKeys.privateJwk(), nowMs);
-    return { account: device.account, token, expiresAt: new Date(nowMs + DEVICE_LIFETIME_MS) };
+    return { token, expiresAt: new Date(nowMs + DEVICE_LIFETIME_MS) };
   }
 }

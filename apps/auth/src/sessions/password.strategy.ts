@@ -6,12 +6,12 @@ import type { FastifyRequest } from 'fastify';
 import { Strategy } from 'passport-local';
 import type { Person } from '../people/person.ts';
 import { deviceTokenInCookies } from './cookies.ts';
-import { accountOf, type KnownDevice } from './known-device.ts';
+import type { KnownDevice } from './known-device.ts';
 import { KnownDevices } from './known-devices.ts';
 import { signInSchema } from './session.ts';
 import { SessionsService } from './sessions.service.ts';
 
-/** A person who gave the right password, and the device that they proved to have signed in on before. */
+/** A person who gave the right password, and the known device that they did it on. */
 export interface ProvenPerson {
   readonly person: Person;
   readonly device: KnownDevice | null;
@@ -32,8 +32,8 @@ export class PasswordStrategy extends PassportStrategy(Strategy, 'password') {
   /** Called by passport for a body with both fields; what it resolves to becomes `request.user`. */
   async validate(request: FastifyRequest): Promise<ProvenPerson> {
     const input = parseInput(signInSchema, request.body, 'body');
-    const token = deviceTokenInCookies(request.headers.cookie, accountOf(input.email));
-    const device = await this.#devices.recognise(input.email, token);
+    const token = deviceTokenInCookies(request.headers.cookie, input.email);
+    const device = await this.#devices.recognise(token);
     return { person: await this.#sessions.authenticate(input, { address: addressOf(request), device }), device };
   }
 }

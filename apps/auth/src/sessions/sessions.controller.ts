@@ -45,8 +45,8 @@ export class SessionsController {
     const { person, device } = request.user;
     const opened = await this.#sessions.open(person);
     this.#setSessionCookie(reply, opened.token, opened.expiresAt);
-    const proof = await this.#devices.remember(person.email, device);
-    void reply.header('set-cookie', deviceCookie(proof.account, proof.token, proof.expiresAt, this.#isSecure));
+    const proof = await this.#devices.remember(person.id, device);
+    void reply.header('set-cookie', deviceCookie(person.email, proof.token, proof.expiresAt, this.#isSecure));
     return { token: opened.token, ...bodyOf(opened) };
   }
 

@@ -6,19 +6,19 @@ import { ACROSS_TENANTS, Database, Outbox } from '@weir/platform/database';
 import { CLOCK, IDS, SETTINGS } from '@weir/platform/service';
 import type { AuthDatabase, AuthTransaction } from '../auth-database.ts';
 import { Passwords } from '../people/passwords.ts';
-import { findForSignIn, findPerson } from '../people/people.store.ts';
+import { findForSignIn, findPerson, type SignInCandidate } from '../people/people.store.ts';
 import type { Person } from '../people/person.ts';
 import type { AuthSettings } from '../settings.ts';
 import { SigningKeysService } from '../signing-keys/signing-keys.service.ts';
 import { findTenant, holdTenant } from '../tenants/tenants.store.ts';
 import { isLive, type SessionRecord, type SignedIn, type SignIn } from './session.ts';
 import { findSession, insertSession, markRevoked, takeExpired } from './sessions.store.ts';
-import { SignInThrottle, type SignInSource } from './sign-in-throttle.ts';
+import { SignInThrottle, type SignInAttempt, type SignInSource } from './sign-in-throttle.ts';
 
 const HOUR_MS = 3_600_000;
 /** Tenants that an address is searched in without the name of one: bounds the password hashes of a sign-in. */
 const MAX_CANDIDATES = 4;
-/** Shortest check of a password: hides how many tenants have the address, each of which costs a hash (some 30 ms, side by side). */
+/** Shortest time of a sign-in: hides how many tenants have the address, each of which costs a hash (some 30 ms, side by side). */
 const CHECK_MIN_MS = 100;
 
 /** Sign-in with a password, and the sessions that come of it. */
@@ -61,18 +61,12 @@ export class SessionsService {
    * @throws access.tenant_suspended
    */
   async authenticate(input: SignIn, source: SignInSource): Promise<Person> {
-    const attempt = await this.#throttle.begin(input.email, source);
-    const person = await this.#personOf(input).catch(async (error: unknown) => {
-      // Where the attempt cannot be taken back either, it stays counted: the caller reads the first error.
-      await this.#throttle.withdrawn(attempt).catch(() => undefined);
-      throw error;
-    });
-    if (person === null) {
-      this.#throttle.failed(attempt);
-      throw new AppError('auth.sign_in_failed');
+    const earliestAnswer = setTimeout(CHECK_MIN_MS);
+    try {
+      return await this.#checked(input, source);
+    } finally {
+      await earliestAnswer;
     }
-    await this.#throttle.succeeded(attempt);
-    return person;
   }
 
   /**
@@ -141,13 +135,30 @@ export class SessionsService {
     });
   }
 
-  /** The oldest person with this address and this password, or null. */
-  async #personOf(input: SignIn): Promise<Person | null> {
-    const earliestAnswer = setTimeout(CHECK_MIN_MS);
+  async #checked(input: SignIn, source: SignInSource): Promise<Person> {
     const found = await this.#database.transaction(ACROSS_TENANTS, (tx) => findForSignIn(tx, input.email, input.tenant, MAX_CANDIDATES));
-    const hashes = found.length === 0 ? [null] : found.map(({ passwordHash }) => passwordHash);
-    const areRight = await Promise.all(hashes.map((passwordHash) => this.#passwords.verify(input.password, passwordHash)));
-    await earliestAnswer;
+    const attempt = await this.#throttle.begin(
+      input.email,
+      found.map(({ person }) => person.id),
+      source,
+    );
+    const right = await this.#oneOf(found, attempt, input.password).catch(async (error: unknown) => {
+      // Where the attempt cannot be taken back either, it stays counted: the caller reads the first error.
+      await this.#throttle.withdrawn(attempt).catch(() => undefined);
+      throw error;
+    });
+    if (right === null) {
+      this.#throttle.failed(attempt);
+      throw new AppError('auth.sign_in_failed');
+    }
+    await this.#throttle.succeeded(attempt, right.id);
+    return right;
+  }
+
+  /** The oldest of the people whose password may be checked and is this one, or null. Costs one hash for each, and for none. */
+  async #oneOf(found: readonly SignInCandidate[], { admitted }: SignInAttempt, password: string): Promise<Person | null> {
+    const hashes = found.map(({ person, passwordHash }) => (admitted.some(({ personId }) => personId === person.id) ? passwordHash : null));
+    const areRight = await Promise.all((hashes.length === 0 ? [null] : hashes).map((hash) => this.#passwords.verify(password, hash)));
     return found.find((_, index) => areRight[index])?.person ?? null;
   }
 

@@ -21,7 +21,8 @@ afterAll(async () => {
 
 it('admits a bounded number of attempts in progress from one network, whoever they are for, and others beside them', async () => {
   const throttle = new SignInThrottle(database, new TestClock());
-  const begin = (i: number, address: string): Promise<SignInAttempt> => throttle.begin(`person-${i}@x.example`, { address, device: null });
+  const begin = (i: number, address: string): Promise<SignInAttempt> =>
+    throttle.begin(`person-${i}@x.example`, [`person-${i}`], { address, device: null });
   const attempts: SignInAttempt[] = [];
   for (let i = 0; i < MAX_IN_PROGRESS; i++) attempts.push(await begin(i, `2001:db8::${i}`));
   await expect(begin(100, '2001:db8::100')).rejects.toMatchObject({ code: 'auth.too_many_attempts', retryAfterMs: 1_000 });
@@ -29,7 +30,7 @@ it('admits a bounded number of attempts in progress from one network, whoever th
   const [failed, succeeded, withdrawn] = attempts;
   if (failed === undefined || succeeded === undefined || withdrawn === undefined) throw new Error('no attempts');
   throttle.failed(failed);
-  await throttle.succeeded(succeeded);
+  await throttle.succeeded(succeeded, 'person-1');
   await throttle.withdrawn(withdrawn);
   for (let i = 200; i < 203; i++) await expect(begin(i, '2001:db8::1')).resolves.toBeDefined();
   await expect(begin(203, '2001:db8::1')).rejects.toMatchObject({ code: 'auth.too_many_attempts' });
@@ -38,9 +39,9 @@ it('admits a bounded number of attempts in progress from one network, whoever th
 it('does not count an attempt whose password was not checked', async () => {
   const throttle = new SignInThrottle(database, new TestClock());
   for (let i = 0; i < 30; i++)
-    await throttle.withdrawn(await throttle.begin('withdrawn@x.example', { address: '198.51.100.1', device: null }));
-  for (let i = 0; i < 10; i++) throttle.failed(await throttle.begin('withdrawn@x.example', { address: '198.51.100.1', device: null }));
-  await expect(throttle.begin('withdrawn@x.example', { address: '198.51.100.1', device: null })).rejects.toMatchObject({
+    await throttle.withdrawn(await throttle.begin('withdrawn@x.example', [], { address: '198.51.100.1', device: null }));
+  for (let i = 0; i < 10; i++) throttle.failed(await throttle.begin('withdrawn@x.example', [], { address: '198.51.100.1', device: null }));
+  await expect(throttle.begin('withdrawn@x.example', [], { address: '198.51.100.1', device: null })).rejects.toMatchObject({
     code: 'auth.too_many_attempts',
   });
 });

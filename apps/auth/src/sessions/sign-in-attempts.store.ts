@@ -1,11 +1,10 @@
 import type { ClientBase } from 'pg';
 import type { SignInHistory } from './sign-in-delay.ts';
 
-/** Keys under which one attempt is counted. */
-export interface AttemptKeys {
+/** Keys under which an attempt at one account is counted. */
+export interface AccountKeys {
   readonly source: string;
   readonly account: string;
-  readonly network: string;
 }
 
 interface Row {
@@ -15,18 +14,18 @@ interface Row {
 }
 
 /** Reads what is on record for an attempt. Attempts of the same source wait for each other until their transaction ends. */
-export async function lockHistory(client: ClientBase, keys: AttemptKeys, now: Date): Promise<SignInHistory> {
+export async function readHistory(client: ClientBase, keys: AccountKeys, network: string, now: Date): Promise<SignInHistory> {
   await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`weir.sign-in.${keys.source}`]);
   const { rows } = await client.query<Row>(
     'select key, failures, not_before from sign_in_attempts where key = any($1) and expires_at > $2',
-    [[keys.source, keys.account, keys.network], now],
+    [[keys.source, keys.account, network], now],
   );
   const byKey = new Map(rows.map((row) => [row.key, row]));
   const source = byKey.get(keys.source);
   return {
     source: source === undefined ? null : { failures: source.failures, notBeforeMs: source.not_before.getTime() },
     accountFailures: byKey.get(keys.account)?.failures ?? 0,
-    networkFailures: byKey.get(keys.network)?.failures ?? 0,
+    networkFailures: byKey.get(network)?.failures ?? 0,
   };
 }
 
@@ -39,10 +38,13 @@ export async function saveSource(client: ClientBase, key: string, failures: numb
   );
 }
 
-/** Counts an attempt for the account and for the network, each in a window that begins with its first attempt. */
-export async function countWide(client: ClientBase, keys: AttemptKeys, now: Date, windowEnd: Date): Promise<void> {
-  // Always the account first: attempts that share both never deadlock.
-  for (const key of [keys.account, keys.network]) {
+/**
+ * Counts an attempt under each key, in a window that begins with its first attempt.
+ *
+ * @param keys accounts in their order, the network last: attempts that share some never deadlock
+ */
+export async function countWide(client: ClientBase, keys: readonly string[], now: Date, windowEnd: Date): Promise<void> {
+  for (const key of keys) {
     await client.query(
       `insert into sign_in_attempts as known (key, failures, not_before, expires_at) values ($1, 1, $2, $3)
        on conflict (key) do update set
@@ -53,10 +55,9 @@ export async function countWide(client: ClientBase, keys: AttemptKeys, now: Date
   }
 }
 
-/** Takes one attempt back from the account and the network; what others failed stays counted. */
-export async function takeBackWide(client: ClientBase, keys: AttemptKeys): Promise<void> {
-  for (const key of [keys.account, keys.network])
-    await client.query('update sign_in_attempts set failures = greatest(failures - 1, 0) where key = $1', [key]);
+/** Takes one attempt back under each key, in the order of `countWide`; what else failed stays counted. */
+export async function takeBackWide(client: ClientBase, keys: readonly string[]): Promise<void> {
+  for (const key of keys) await client.query('update sign_in_attempts set failures = greatest(failures - 1, 0) where key = $1', [key]);
 }
 
 /** Takes one attempt back from its source, which may try again at once. */

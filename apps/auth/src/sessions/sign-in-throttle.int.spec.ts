@@ -146,6 +146,64 @@ describe('guessing the password of one account from many networks', () => {
   });
 });
 
+describe('a tenant that adds an address which a person of another tenant has', () => {
+  const ADD = 'mutation ($input: AddPersonInput!) { addPerson(input: $input) { person { id } } }';
+
+  it("gets no further guesses at that person's password by signing in rightly in between", async () => {
+    const [victim, rival] = [await aTenant(auth, operator), await aTenant(auth, operator)];
+    const network = aNetwork();
+    await auth.graphql(rival.owner, ADD, { input: { email: victim.ownerEmail, name: 'X', password: 'known to the rival' } });
+    for (let round = 0; round < 2; round++) {
+      expect(
+        countOf(
+          await guesses(
+            6,
+            () => victim.ownerEmail,
+            () => network,
+          ),
+          401,
+        ),
+      ).toBe(6);
+      expect((await signIn(auth, victim.ownerEmail, 'known to the rival', network)).status).toBe(200);
+    }
+    expect((await signIn(auth, victim.ownerEmail, PASSWORD, network)).status).toBe(401);
+    expect((await signIn(auth, victim.ownerEmail, PASSWORD, aNetwork())).status).toBe(200);
+  });
+
+  it('is refused the same attempts whether or not such a person exists', async () => {
+    const [other, rival] = [await aTenant(auth, operator), await aTenant(auth, operator)];
+    const slug = (await auth.graphql<{ tenant: { slug: string } }>(rival.owner, '{ tenant { slug } }')).data?.tenant.slug;
+    const seen: number[][] = [];
+    for (const email of [other.ownerEmail, 'free@nowhere.example']) {
+      await auth.graphql(rival.owner, ADD, { input: { email, name: 'X', password: 'known to the rival' } });
+      const network = aNetwork();
+      const statuses: number[] = [];
+      // Counted for the rival's own person alone, then for all that have the address.
+      for (let i = 0; i < 12; i++) statuses.push((await signIn(auth, email, 'wrong', network, undefined, slug)).status);
+      statuses.push((await signIn(auth, email, 'wrong', network)).status);
+      clock.advance(1_000);
+      for (const password of ['known to the rival', 'wrong', 'known to the rival'])
+        statuses.push((await signIn(auth, email, password, network)).status);
+      seen.push(statuses);
+    }
+    expect(seen[0]).toEqual(seen[1]);
+    expect(seen[0]?.slice(9)).toEqual([401, 429, 429, 429, 200, 401, 200]);
+  });
+
+  it('gets no known device for that person', async () => {
+    const [victim, rival] = [await aTenant(auth, operator), await aTenant(auth, operator)];
+    const { ownerEmail: email } = victim;
+    const device = deviceCookieOf(await signIn(auth, email, PASSWORD, aNetwork()));
+    await auth.graphql(rival.owner, ADD, { input: { email, name: 'X', password: 'known to the rival' } });
+    const proof = deviceCookieOf(await signIn(auth, email, 'known to the rival', aNetwork()));
+    expect(proof.split('=')[0]).toBe(device.split('=')[0]);
+    await guesses(40, () => email, aNetwork);
+    expect((await signIn(auth, email, 'known to the rival', aNetwork(), proof)).status).toBe(200);
+    expect((await signIn(auth, email, PASSWORD, aNetwork(), proof)).status).toBe(401);
+    expect((await signIn(auth, email, PASSWORD, aNetwork(), device)).status).toBe(200);
+  });
+});
+
 describe('guessing passwords of many accounts from one network', () => {
   const person = (i: number): string => `person-${i}@many.example`;
 
