@@ -113,7 +113,7 @@ describe('what metering counted is what billing asks for', () => {
       const quantities = lines.map(({ meter, quantity, amount }) => ({ meter, quantity, amount }));
       return aUsageEvent({ tenantId, model, modelId: model, quantities, priceListId: list.id, cost, occurredAt: HOUR });
     };
-    /** What metering has announced since the last time, one batch of calls after the other. */
+    /** Announcements of calls that metering records one batch after the other. */
     const use = async (tenantId: string, model: string, calls: number): Promise<BusRecord[]> => {
       for (let at = 0; at < calls; at++) await ledger.consumer.handle(batchOf([call(tenantId, model)], 10_000 + sent++));
       return fresh();

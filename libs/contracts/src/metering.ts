@@ -38,7 +38,7 @@ export const periodTotalSchema = z.object({
   /** Calls that used the meter. */
   calls: z.number().int().nonnegative(),
 });
-/** What a tenant used in a period by one meter at one price list, of all models together. */
+/** Usage of a tenant in a period by one meter at one price list, of all models together. */
 export type PeriodTotal = z.infer<typeof periodTotalSchema>;
 
 export const periodTotalledSchema = z.object({
@@ -49,7 +49,7 @@ export const periodTotalledSchema = z.object({
   through: instant,
   totals: z.array(periodTotalSchema).max(5_000),
 });
-/** What metering has counted of a period, for whoever sums the hours to compare with. */
+/** Totals of a period as metering counted it, for a consumer of the hourly sums to compare with. */
 export type PeriodTotalled = z.infer<typeof periodTotalledSchema>;
 
 /** The totals of a period, after every hourly sum of the tenant that is in them: they have the same key. */

@@ -3,7 +3,7 @@ import { LOGGER, METRICS } from '@weir/platform/service';
 import { Gauge, type Logger, type Registry } from '@weir/platform/telemetry';
 import { ReconciliationStore, type ReconciliationAlarm } from './reconciliation.store.ts';
 
-/** What an operator is woken by: periods whose sums are not what metering counted. Read from the database when it is scraped. */
+/** Alarm of the operator: periods whose sums are not what metering counted. Read from the database when it is scraped. */
 @Injectable()
 export class ReconciliationMetrics {
   #alarm: ReconciliationAlarm = { unequal: 0, unequalSinceSeconds: null, statedAtSeconds: null };

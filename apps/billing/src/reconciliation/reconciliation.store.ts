@@ -31,7 +31,7 @@ select count(unequal_since)::int as unequal, extract(epoch from min(unequal_sinc
   extract(epoch from max(stated_at))::float as "statedAtSeconds"
 from usage_reconciliations`;
 
-/** What the metrics say of all periods. Times in seconds since 1970; null where there are none. */
+/** State of all periods for the metrics. Times in seconds since 1970; null where there are none. */
 export interface ReconciliationAlarm {
   readonly unequal: number;
   readonly unequalSinceSeconds: number | null;

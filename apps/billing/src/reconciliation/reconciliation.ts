@@ -26,7 +26,7 @@ export interface UsageReconciliation {
   readonly unequalSince: Date | null;
 }
 
-/** What the totals of metering and the sums of billing do not have alike. */
+/** Differences between the totals of metering and the sums of billing. */
 export function differencesOf(metered: readonly PeriodTotal[], billed: readonly PeriodTotal[]): UsageDifference[] {
   const keyOf = ({ meter, priceListId, currency }: PeriodTotal): string => JSON.stringify([meter, priceListId, currency]);
   const [meteredBy, billedBy] = [metered, billed].map((totals) => new Map(totals.map((total) => [keyOf(total), total])));

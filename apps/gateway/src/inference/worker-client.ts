@@ -61,7 +61,7 @@ export interface WorkerRequest {
 export interface WorkerAnswer {
   /** Open Inference Protocol answer. */
   readonly message: EncodedMessage;
-  /** What the worker counted, as far as the request can explain it; without the call itself. */
+  /** Counts of the worker, as far as the request can explain them; without the call itself. */
   readonly quantities: readonly UsageQuantity[];
 }
 

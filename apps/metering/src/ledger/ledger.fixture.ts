@@ -41,7 +41,7 @@ export async function openLedger(given?: TestDatabase) {
     return (await database.sqlTransaction(ACROSS_TENANTS, (client) => client.query<T>(query))).rows;
   }
 
-  /** What billing is told, in order, as records of one partition. */
+  /** Announcements to billing, in order, as records of one partition. */
   async function told(): Promise<BusRecord[]> {
     const outbox = await rows<{ id: string; key: string; value: string; headers: Record<string, string> }>(
       `select id, key, value, headers from outbox where topic = '${usageRolled.topic}' order by id`,
