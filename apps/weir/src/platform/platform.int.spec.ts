@@ -80,20 +80,24 @@ describe('the platform on one machine', () => {
     const worker = environmentOf('worker');
     expect(new URL(auth.WEIR_DATABASE_URL ?? '').username).toBe('auth');
     expect(worker.WEIR_DATABASE_URL).toBeUndefined();
+    expect([auth, worker].map((seen) => new URL(seen.WEIR_BUS_URL ?? '').username)).toEqual(['auth', 'worker']);
     expect(worker.WEIR_SPOOL_SYNC).toBe('write');
     // Both mark what browsers keep by the scheme of the address that users see.
     for (const seen of [auth, environmentOf('gateway')]) expect(seen.WEIR_PUBLIC_URL).toMatch(/^http:\/\//);
     const billingPassword = new URL(environmentOf('billing').WEIR_DATABASE_URL ?? '').password;
     const adminPassword = readFileSync(`${home.postgres}.password`, 'utf8').trim();
+    const { busPassword } = JSON.parse(readFileSync(home.secretsFile, 'utf8')) as { readonly busPassword: string };
     for (const seen of [auth, worker]) {
       const all = JSON.stringify(seen);
       expect(all).not.toContain(billingPassword);
       expect(all).not.toContain(adminPassword);
+      expect(all).not.toContain(busPassword);
       expect(all).not.toContain('not for services');
       expect(seen).not.toHaveProperty('UNRELATED');
     }
     for (const file of [home.secretsFile, auth.WEIR_SIGNING_KEY_FILE ?? '']) expect(statSync(file).mode & 0o777).toBe(0o600);
     await canQuery(auth.WEIR_DATABASE_URL ?? '');
+    await canQuery(worker.WEIR_BUS_URL ?? '');
   });
 
   test('starts a killed PostgreSQL again on the same address and says so', { timeout: 30_000 }, async () => {

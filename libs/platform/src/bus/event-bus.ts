@@ -107,7 +107,10 @@ export interface PartitionLag {
  * Two implementations pass one conformance suite: `embedded` (PostgreSQL) and `kafka`.
  */
 export interface EventBus {
-  /** Creates the topics that are missing; safe to race. */
+  /**
+   * Creates the topics that are missing and that this service may create; safe to race. Existing topics are kept, and differences are
+   * logged as warnings.
+   */
   ensureTopics(topics: readonly TopicDefinition[]): Promise<void>;
   /**
    * Appends records; resolves when they are durable, in the order given for each key. Sends that overlap have no order
@@ -118,7 +121,7 @@ export interface EventBus {
    * @throws service.unavailable  the bus did not take them in time
    * @throws request.too_large    a value is over 1 MiB, a key over 1 KiB, or the headers are over 16 KiB
    * @throws request.invalid      a text holds a NUL character or half of a surrogate pair
-   * @throws internal.error       the topic does not exist
+   * @throws internal.error       the topic does not exist, or the service may not write to it
    */
   send(topic: string, records: readonly NewRecord[], options?: SendOptions): Promise<void>;
   /** Becomes a member of a group. Does not wait for the bus: see `joined`. A member that loses the bus joins again by itself. */

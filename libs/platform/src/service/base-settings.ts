@@ -21,7 +21,7 @@ export const baseSettings = defineSettings({
   busUrl: {
     env: 'WEIR_BUS_URL',
     schema: settingSchemas.optionalText(),
-    description: 'PostgreSQL address of the embedded bus; needed when WEIR_BUS is embedded',
+    description: "PostgreSQL address of the embedded bus with the service's own role; needed when WEIR_BUS is embedded",
   },
   kafkaBrokers: {
     env: 'WEIR_KAFKA_BROKERS',

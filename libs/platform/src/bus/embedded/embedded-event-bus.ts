@@ -27,7 +27,7 @@ import { LogSubscription } from './subscription.ts';
 
 export interface EmbeddedBusConfig extends HousekeepingOptions {
   readonly kind: 'embedded';
-  /** PostgreSQL, with a role that owns the schema `bus` (or may create it). */
+  /** PostgreSQL, with the role of a service, or with one that owns the schema `bus` (or may create it) and migrates it. */
   readonly url: string;
   /** Silence after which a member of a group counts as dead; default 10,000. */
   readonly sessionTimeoutMs?: number | undefined;
