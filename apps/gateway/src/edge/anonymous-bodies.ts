@@ -20,14 +20,13 @@ export function boundAnonymousBodies(fastify: FastifyInstance, authenticator: Pi
       done(null, payload);
       return;
     }
-    void refusalOf(request, authenticator).then((refusal) => {
+    const decide = (refusal: AppError | null): void => {
+      if (length > maxBodyBytes && Number.isFinite(length)) void reply.header('connection', 'close');
       if (refusal === null) done(null, payload);
       else if (length === Infinity) done(null, bounded(payload, refusal));
-      else {
-        if (length > maxBodyBytes) void reply.header('connection', 'close');
-        done(refusal);
-      }
-    });
+      else done(refusal);
+    };
+    void refusalOf(request, authenticator).then(decide);
   });
 }
 

@@ -38,6 +38,7 @@ describe('the nesting of JSON', () => {
     const endless = new Proxy(Buffer.alloc(0), {
       get: (_, name) => {
         if (name === 'length') return Infinity;
+        if (name === 'indexOf') return (_byte: number, from = 0) => from;
         bracketsRead.push(Number(name));
         return '['.charCodeAt(0);
       },
