@@ -250,9 +250,9 @@ describe('what does not fit is refused by the path of its field, with what was e
       'of a tensor that is too large',
       'tensors',
       { input: tensor({ shape: [1e9] }) },
-      'request.too_large',
+      'model.input_invalid',
       'input.input.tensors[0].shape',
-      '8000000 elements',
+      'at most 8000000 are allowed',
     ],
     [
       'with a choice that the task has not',
