@@ -15,6 +15,8 @@ const PROCESS_BASE_BYTES = 1_073_741_824;
 /** Longest wait for others to become idle, and how often to look: serving processes say every second what is in use. */
 const ROOM_PATIENCE_MS = 5_000;
 const ROOM_RETRY_MS = 250;
+/** Gateways learn the address of a successor within milliseconds; until then the connections of the process that it replaces stay open. */
+const SWITCH_GRACE_MS = 2_000;
 /** What the calls of a process that is replaced get to finish. */
 const REPLACED_DRAIN_MS = 5_000;
 /** How often it looks for what is idle or leaks. */
@@ -365,8 +367,10 @@ export class ServingFleet {
     void Promise.allSettled(moves).then(async () => {
       await handOver(group, successor, this.#options.logger, () => this.#onChange());
       this.#retiring.delete(group);
+      this.#ending.add(group);
       this.#onChange();
       this.#options.logger.info({ reason }, 'a serving process was replaced');
+      await sleep(SWITCH_GRACE_MS, undefined, { ref: false });
       await this.#closeGroup(group, REPLACED_DRAIN_MS);
     });
   }
