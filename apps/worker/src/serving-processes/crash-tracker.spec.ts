@@ -27,7 +27,7 @@ function aTracker(proven: readonly string[] = ['public', 'other']) {
     tracker
       .restrictions(nowMs)
       .filter(({ refusedForMs }) => refusedForMs === null)
-      .map(({ tenantId, shapeClass }) => `${tenantId} ${shapeClass}`);
+      .map(({ tenantId, versionId }) => `${tenantId} ${versionId}`);
   return { tracker, crash, refused, alone };
 }
 
@@ -38,6 +38,13 @@ describe('a crash with one caller in progress', () => {
     expect(refused()).toEqual(['globex 0x4']);
     expect(tracker.isIsolated('public')).toBe(false);
     expect(tracker.quarantineOf('public', 0)).toBeNull();
+  });
+
+  it('refuses every shape class of the tenant that was in progress', () => {
+    const { crash, refused } = aTracker();
+    crash('fault', [call('globex'), call('globex', { shapeClass: '9x12' })]);
+    expect(refused(MINUTE_MS - 1)).toEqual(['globex all']);
+    expect(refused(MINUTE_MS)).toEqual([]);
   });
 
   it('refuses for 1, 2, 4 … 60 minutes, and each refusal ends', () => {
@@ -73,11 +80,12 @@ describe('a crash with several callers in progress', () => {
     const { crash, refused, alone } = aTracker();
     crash('fault', [call('acme'), call('globex'), call('acme', { versionId: 'other' })]);
     expect(refused()).toEqual([]);
-    expect(alone()).toEqual(['acme 0x4', 'globex 0x4', 'acme 0x4']);
+    expect(alone()).toEqual(['acme public', 'globex public', 'acme other']);
     crash('fault', [call('globex')]);
     expect(refused()).toEqual(['globex 0x4']);
-    // The cause of that crash is known now.
-    expect(alone()).toEqual([]);
+    // The cause of the first crash is known now; who caused it goes on running alone.
+    expect(alone(MINUTE_MS)).toEqual(['globex public']);
+    expect(alone(61 * MINUTE_MS)).toEqual([]);
   });
 
   it('lets them run alone for 1, 2, 4 … 60 minutes, so that nobody escapes by waiting for the end', () => {
@@ -85,7 +93,7 @@ describe('a crash with several callers in progress', () => {
     let now = 0;
     for (const minutes of [1, 2, 4, 8, 16, 32, 60, 60]) {
       crash('fault', [call('acme'), call('globex')], now);
-      expect(alone(now + minutes * MINUTE_MS - 1)).toEqual(['acme 0x4', 'globex 0x4']);
+      expect(alone(now + minutes * MINUTE_MS - 1)).toEqual(['acme public', 'globex public']);
       now += minutes * MINUTE_MS;
       expect(alone(now)).toEqual([]);
     }

@@ -41,13 +41,14 @@ interface CallerRecord {
   readonly tenantId: string;
   readonly shapeClasses: Set<string>;
   crashes: number;
+  /** Number of the last of them. */
+  lastCrash: number;
   untilMs: number;
 }
 
 interface Probation {
   readonly versionId: string;
   readonly tenantId: string;
-  readonly shapeClass: string;
   readonly untilMs: number;
   /** Crashes that several callers can have caused, this one among them. */
   readonly suspicions: number;
@@ -105,14 +106,17 @@ export class CrashTracker {
 
   /** All that is in force. */
   restrictions(nowMs: number): CallRestriction[] {
+    this.#forgetOld(nowMs);
     const restrictions: CallRestriction[] = [];
     for (const { versionId, tenantId, shapeClasses, untilMs } of this.#callers.values()) {
+      // A caller that crashed the version goes on running alone, so that another crash has one possible cause.
+      restrictions.push({ versionId, tenantId, shapeClass: null, refusedForMs: null });
       if (nowMs >= untilMs) continue;
       const refused = shapeClasses.size >= MAX_SHAPE_CLASSES ? [null] : shapeClasses;
       for (const shapeClass of refused) restrictions.push({ versionId, tenantId, shapeClass, refusedForMs: untilMs - nowMs });
     }
-    for (const { versionId, tenantId, shapeClass, untilMs } of this.#probations.values())
-      if (nowMs < untilMs) restrictions.push({ versionId, tenantId, shapeClass, refusedForMs: null });
+    for (const { versionId, tenantId, untilMs } of this.#probations.values())
+      if (nowMs < untilMs) restrictions.push({ versionId, tenantId, shapeClass: null, refusedForMs: null });
     return restrictions;
   }
 
@@ -138,37 +142,41 @@ export class CrashTracker {
     const large = kind === 'killed' ? calls.filter(({ elements }) => elements >= LARGE_ELEMENTS) : [];
     const [largest] = large.toSorted((a, b) => b.elements - a.elements);
     if (largest !== undefined) return this.#blame(largest, nowMs);
-    const [only] = calls;
-    const isSole = only !== undefined && new Set(calls.map(keyOf)).size === 1 && !isLoadSuspected;
-    if (isSole && (kind !== 'killed' || this.#unexplained(only) + 1 >= MAX_UNEXPLAINED)) return this.#blame(only, nowMs);
-    const suspects = new Map(calls.map((flight) => [keyOf(flight), flight]));
-    for (const flight of suspects.values())
-      this.#suspect(flight, isSole ? this.#unexplained(flight) + 1 : this.#unexplained(flight), nowMs);
+    const callers = new Map(calls.map((flight) => [callerKey(flight), flight]));
+    const [only] = callers.values();
+    const isSole = only !== undefined && callers.size === 1 && !isLoadSuspected;
+    const unexplained = isSole ? (this.#probations.get(callerKey(only))?.unexplained ?? 0) + 1 : 0;
+    if (isSole && (kind !== 'killed' || unexplained >= MAX_UNEXPLAINED)) for (const flight of calls) this.#blame(flight, nowMs);
+    else for (const flight of callers.values()) this.#suspect(flight, unexplained, nowMs);
   }
 
   #blame(flight: Flight, nowMs: number): void {
     const { versionId, tenantId, shapeClass } = flight;
     if (tenantId === null) return;
-    const probation = this.#probations.get(keyOf(flight));
+    const probation = this.#probations.get(callerKey(flight));
     for (const [key, { crash }] of this.#probations) if (crash === probation?.crash) this.#probations.delete(key);
-    const key = JSON.stringify([versionId, tenantId]);
-    const record = this.#callers.get(key) ?? { versionId, tenantId, shapeClasses: new Set<string>(), crashes: 0, untilMs: 0 };
+    const key = callerKey(flight);
+    const record = this.#callers.get(key) ?? { versionId, tenantId, shapeClasses: new Set<string>(), crashes: 0, lastCrash: 0, untilMs: 0 };
     this.#callers.set(key, record);
     record.shapeClasses.add(shapeClass);
-    record.untilMs = nowMs + backOffMs(record.crashes++);
+    if (record.lastCrash !== this.#crashCount) record.untilMs = nowMs + backOffMs(record.crashes++);
+    record.lastCrash = this.#crashCount;
     if ([...this.#callers.values()].filter((one) => one.versionId === versionId).length > 1) this.#isolated.add(versionId);
   }
 
   #suspect(flight: Flight, unexplained: number, nowMs: number): void {
-    const { versionId, tenantId, shapeClass } = flight;
+    const { versionId, tenantId } = flight;
     if (tenantId === null) return;
-    const suspicions = (this.#probations.get(keyOf(flight))?.suspicions ?? 0) + 1;
-    const untilMs = nowMs + backOffMs(suspicions - 1);
-    this.#probations.set(keyOf(flight), { versionId, tenantId, shapeClass, untilMs, suspicions, crash: this.#crashCount, unexplained });
-  }
-
-  #unexplained(flight: Flight): number {
-    return this.#probations.get(keyOf(flight))?.unexplained ?? 0;
+    const before = this.#probations.get(callerKey(flight));
+    const suspicions = (before?.suspicions ?? 0) + 1;
+    this.#probations.set(callerKey(flight), {
+      versionId,
+      tenantId,
+      untilMs: nowMs + backOffMs(suspicions - 1),
+      suspicions,
+      crash: this.#crashCount,
+      unexplained: Math.max(unexplained, before?.unexplained ?? 0),
+    });
   }
 
   #forgetOld(nowMs: number): void {
@@ -191,8 +199,8 @@ function backOffMs(crashesBefore: number): number {
   return Math.min(LAST_BACK_OFF_MS, FIRST_BACK_OFF_MS * 2 ** crashesBefore);
 }
 
-function keyOf({ versionId, tenantId, shapeClass }: Flight): string {
-  return JSON.stringify([versionId, tenantId, shapeClass]);
+function callerKey({ versionId, tenantId }: Flight): string {
+  return JSON.stringify([versionId, tenantId]);
 }
 
 function distinct(values: readonly string[]): string[] {

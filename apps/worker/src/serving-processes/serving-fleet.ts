@@ -19,6 +19,8 @@ const ROOM_PATIENCE_MS = 5_000;
 const ROOM_RETRY_MS = 250;
 /** Longest wait of a call for a slot for the process of its version, which was stopped. */
 const SLOT_PATIENCE_MS = 10_000;
+/** Gateways learn the address of a successor within milliseconds; until then the connections of the process that it replaces stay open. */
+const SWITCH_GRACE_MS = 2_000;
 /** What the calls of a process that is replaced get to finish. */
 const REPLACED_DRAIN_MS = 5_000;
 /** A process that is stopped takes calls for this long after the announcement that they go elsewhere. */
@@ -470,8 +472,10 @@ export class ServingFleet {
     void Promise.allSettled(moves).then(async () => {
       await handOver(group, successor, this.#options.logger, () => this.#onChange());
       this.#retiring.delete(group);
+      this.#ending.add(group);
       this.#onChange();
       this.#options.logger.info({ reason }, 'a serving process was replaced');
+      await sleep(SWITCH_GRACE_MS, undefined, { ref: false });
       await this.#closeGroup(group, REPLACED_DRAIN_MS);
     });
   }

@@ -32,8 +32,9 @@ describe('calls after a crash', () => {
     expect(restrictions.admit('v', 'globex', '0x4')).toBe(true);
     restrictions.replace([
       { ...one, refusedForMs: 1_000 },
-      { ...one, refusedForMs: null },
+      { ...one, shapeClass: null, refusedForMs: null },
     ]);
+    expect(restrictions.admit('v', 'globex', '1x4')).toBe(true);
     expect(() => restrictions.admit('v', 'globex', '0x4')).toThrowError();
   });
 });

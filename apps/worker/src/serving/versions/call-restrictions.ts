@@ -13,6 +13,7 @@ export class CallRestrictions {
 
   replace(restrictions: readonly CallRestriction[]): void {
     const receivedAtMs = performance.now();
+    // Of two for the same calls the refusal counts.
     const refusalsLast = restrictions.toSorted((a, b) => Number(a.refusedForMs !== null) - Number(b.refusedForMs !== null));
     this.#byCaller = new Map(refusalsLast.map((one) => [keyOf(one.versionId, one.tenantId, one.shapeClass), { ...one, receivedAtMs }]));
   }
@@ -23,12 +24,13 @@ export class CallRestrictions {
    */
   admit(versionId: string, tenantId: string, shapeClass: string): boolean {
     if (this.#byCaller.size === 0) return false;
-    const found = this.#byCaller.get(keyOf(versionId, tenantId, null)) ?? this.#byCaller.get(keyOf(versionId, tenantId, shapeClass));
-    if (found === undefined) return false;
-    const { refusedForMs, receivedAtMs } = found;
-    if (refusedForMs === null) return true;
+    const found = [null, shapeClass].flatMap((one) => this.#byCaller.get(keyOf(versionId, tenantId, one)) ?? []);
+    const refusal = found.find(({ refusedForMs }) => refusedForMs !== null);
+    if (refusal === undefined) return found.length > 0;
+    const { receivedAtMs } = refusal;
+    const refusedForMs = refusal.refusedForMs ?? 0;
     const retryAfterMs = Math.max(MIN_RETRY_AFTER_MS, refusedForMs - (performance.now() - receivedAtMs));
-    const which = found.shapeClass === null ? 'calls of this model' : 'calls of this size';
+    const which = refusal.shapeClass === null ? 'calls of this model' : 'calls of this size';
     throw new AppError('model.input_refused', {
       message: `A call of yours like this one crashed or hung the model. Your ${which} are refused for ${Math.ceil(retryAfterMs / 1_000)} s.`,
       retryAfterMs,
