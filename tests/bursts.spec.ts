@@ -58,7 +58,7 @@ describe(`${BURST} at once get an answer or are told to come again, and nobody e
     const tally = tallied(await burst(() => outcomeOf(owner, document)));
     expect(Object.keys(tally).filter((outcome) => !FORESEEN.has(outcome))).toEqual([]);
     // A tenant has some in progress and a queue; what comes on top, or waits too long on a busy machine, is refused.
-    expect(tally['ok']).toBeGreaterThan(BURST / 4);
+    expect(tally['ok']).toBeGreaterThan(BURST / 10);
   });
 
   test('new people, with a password to hash for each, while inference goes on', async () => {

@@ -9,8 +9,8 @@ const OPERATIONS = 256;
 const ANONYMOUS_OPERATIONS = 64;
 /** How many of a tenant's operations wait, for each that may be in progress. */
 const WAITING_PER_OPERATION = 16;
-/** How long an operation waits: less than a person does before trying again. */
-const WAIT_MS = 3_000;
+/** How long an operation waits: as long as a service has to answer. */
+const WAIT_MS = 5_000;
 
 /** Fields that the inference pipeline admits by limits of its own; they wait for models, which takes nothing of the graph. */
 const ADMITTED_BY_THE_PIPELINE: ReadonlySet<string> = new Set(['infer', 'inferMany']);
