@@ -80,7 +80,7 @@ export class WorkerLifecycle implements OnApplicationBootstrap, BeforeApplicatio
     this.#fleet.onChange(() => this.#announcer.announce());
     this.#remote.onChange(() => this.#announcer.announce());
     this.#readiness.add('placements', () => this.#placements?.isCaughtUp() ?? false);
-    this.#readiness.add('versions', () => this.#startup.check().state !== 'failed');
+    this.#readiness.add('versions', () => this.#startup.check());
     // Nothing is unloaded or loaded from half a list.
     const placements = await projectionOf({ bus, logger, events: { placements: placementChanged }, onChange: () => this.#follow() });
     this.#placements = placements;
