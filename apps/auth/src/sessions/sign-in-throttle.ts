@@ -2,10 +2,10 @@ import { hash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { AppError, type Clock } from '@weir/kernel';
 import { ACROSS_TENANTS, Database } from '@weir/platform/database';
+import { networkOf } from '@weir/platform/http';
 import { CLOCK } from '@weir/platform/service';
 import type { AuthDatabase } from '../auth-database.ts';
 import type { KnownDevice } from './known-device.ts';
-import { networkOf } from './network.ts';
 import {
   countWide,
   readHistory,

@@ -45,6 +45,7 @@ beforeEach(async () => {
       isSessionRevoked: (id) => revoked.has(id),
       signingKey: (kid) => (kid === 'kid1' && isSigningKeyKnown ? { kty: 'OKP', crv: 'Ed25519', x: signing.x ?? '' } : undefined),
     },
+    { networkOf: ({ socket }: Partial<IncomingMessage>) => socket?.remoteAddress ?? '' },
     clock,
     createLogger({ service: 'gateway', instanceId: 'spec', level: 'silent' }),
   );

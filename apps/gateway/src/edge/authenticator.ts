@@ -18,6 +18,7 @@ import type { Logger } from '@weir/platform/telemetry';
 import { LRUCache } from 'lru-cache';
 import { Projections } from '../projections/projections.ts';
 import type { Caller } from './caller.ts';
+import { ClientAddresses } from './client-addresses.ts';
 import { bearerOf, credentialOf, isSameOrigin } from './credentials.ts';
 import { NewKeyWaits } from './new-key-waits.ts';
 
@@ -48,6 +49,7 @@ export type Directory = Pick<Projections, 'hasCaughtUp' | 'apiKeyByDigest' | 'wh
 @Injectable()
 export class Authenticator {
   readonly #directory: Directory;
+  readonly #addresses: Pick<ClientAddresses, 'networkOf'>;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #newKeys: NewKeyWaits;
@@ -55,8 +57,14 @@ export class Authenticator {
   readonly #keys = new WeakMap<ApiKeyState, KnownKey | null>();
   readonly #sessions = new LRUCache<string, KnownSession>({ max: MAX_SESSIONS });
 
-  constructor(@Inject(Projections) directory: Directory, @Inject(CLOCK) clock: Clock, @Inject(LOGGER) logger: Logger) {
+  constructor(
+    @Inject(Projections) directory: Directory,
+    @Inject(ClientAddresses) addresses: Pick<ClientAddresses, 'networkOf'>,
+    @Inject(CLOCK) clock: Clock,
+    @Inject(LOGGER) logger: Logger,
+  ) {
     this.#directory = directory;
+    this.#addresses = addresses;
     this.#clock = clock;
     this.#logger = logger;
     this.#newKeys = new NewKeyWaits(directory, clock);
@@ -76,7 +84,7 @@ export class Authenticator {
         throw new AppError('access.forbidden', { message: 'A session cookie works only from our own pages.' });
       return this.#bySession(credential.secret);
     }
-    return this.#bySecret(credential.secret, addressOf(request));
+    return this.#bySecret(credential.secret, request);
   }
 
   /** @throws auth.required without a credential, and what `identify` throws */
@@ -89,13 +97,12 @@ export class Authenticator {
   /**
    * Who asks, by the value of an `authorization` header alone.
    *
-   * @param address network address of the request; requests without one share a bound
    * @throws auth.required without one, and what `identify` throws
    */
-  requireBearer(authorization: string | undefined, address = ''): Caller | Promise<Caller> {
+  requireBearer(authorization: string | undefined): Caller | Promise<Caller> {
     if (authorization === undefined) throw new AppError('auth.required');
     this.#refuseWhileStarting();
-    return this.#bySecret(bearerOf(authorization), address);
+    return this.#bySecret(bearerOf(authorization), null);
   }
 
   /** Who speaks on a socket: by `authorization` or `apiKey` of `connection_init`, else by the cookie of its handshake. */
@@ -104,15 +111,15 @@ export class Authenticator {
     this.#refuseWhileStarting();
     if (authorization !== undefined) {
       if (typeof authorization !== 'string') throw new AppError('auth.invalid');
-      return this.#bySecret(bearerOf(authorization), addressOf(request));
+      return this.#bySecret(bearerOf(authorization), request);
     }
     if (apiKey !== undefined) {
       if (typeof apiKey !== 'string') throw new AppError('auth.invalid');
-      return this.#byApiKey(apiKey, addressOf(request));
+      return this.#byApiKey(apiKey, request);
     }
     const credential = credentialOf(request);
     if (credential === null) return null;
-    if (!credential.isCookie) return this.#bySecret(credential.secret, addressOf(request));
+    if (!credential.isCookie) return this.#bySecret(credential.secret, request);
     if (!isSameOrigin(request)) throw new AppError('access.forbidden', { message: 'A session cookie works only from our own pages.' });
     return this.#bySession(credential.secret);
   }
@@ -122,19 +129,20 @@ export class Authenticator {
     if (!this.#directory.hasCaughtUp()) throw new AppError('service.starting', { retryAfterMs: STARTING_RETRY_MS });
   }
 
-  #bySecret(secret: string, address: string): Caller | Promise<Caller> {
-    return secret.startsWith('weir_sk_') ? this.#byApiKey(secret, address) : this.#bySession(secret);
+  #bySecret(secret: string, request: IncomingMessage | null): Caller | Promise<Caller> {
+    return secret.startsWith('weir_sk_') ? this.#byApiKey(secret, request) : this.#bySession(secret);
   }
 
-  #byApiKey(secret: string, address: string): Caller | Promise<Caller> {
+  #byApiKey(secret: string, request: IncomingMessage | null): Caller | Promise<Caller> {
     if (!isWellFormedApiKey(secret)) throw new AppError('auth.invalid');
     const digest = digestApiKey(secret);
     const state = this.#directory.apiKeyByDigest(digest);
-    return state === undefined ? this.#byNewKey(digest, address) : this.#admitKey(state);
+    return state === undefined ? this.#byNewKey(digest, request) : this.#admitKey(state);
   }
 
-  async #byNewKey(digest: string, address: string): Promise<Caller> {
-    const state = await this.#newKeys.wait(digest, address);
+  /** @param request null where its address is not known (gRPC): such requests share one bound */
+  async #byNewKey(digest: string, request: IncomingMessage | null): Promise<Caller> {
+    const state = await this.#newKeys.wait(digest, request === null ? '' : this.#addresses.networkOf(request));
     if (state === undefined) throw new AppError('auth.invalid');
     return this.#admitKey(state);
   }
@@ -199,9 +207,4 @@ export class Authenticator {
   #refuseSuspended(tenantId: string): void {
     if (this.#directory.tenant(tenantId)?.status === 'suspended') throw new AppError('access.tenant_suspended');
   }
-}
-
-/** Network address that the request came from; empty where there is none. */
-function addressOf({ socket }: Partial<Pick<IncomingMessage, 'socket'>>): string {
-  return socket?.remoteAddress ?? '';
 }

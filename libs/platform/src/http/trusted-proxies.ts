@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import proxyAddr from '@fastify/proxy-addr';
+import ipaddr from 'ipaddr.js';
 
 /** May the peer at this address tell for whom it forwards? */
 export type TrustFunction = (address: string, hop: number) => boolean;
@@ -24,22 +25,17 @@ export function clientAddress(request: IncomingMessage, trust: TrustFunction): s
   return proxyAddr(request, trust);
 }
 
+/** Bits of an IPv6 address that name its network: one host has a whole /64 to itself. */
+const IPV6_PREFIX_BITS = 64;
+
 /**
- * What counts as one client in limits per address: an IPv4 address, or the /64 of an IPv6 address, which one host has to itself.
- * IPv4 in IPv6 (`::ffff:192.0.2.1`) is its IPv4 address.
+ * What counts as one client in limits per address: an IPv4 address (mapped into IPv6 too), or the /64 of an IPv6 address. Text that is
+ * no address, which no gateway writes, is returned as it is.
  */
 export function networkOf(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined) return mapped;
-  if (!address.includes(':')) return address;
-  const [head = '', tail] = address.toLowerCase().split('::');
-  const groups = head.split(':').filter((group) => group !== '');
-  // `::` stands for as many zeros as are missing; only the first four groups count.
-  const ending = (tail ?? '').split(':').filter((group) => group !== '');
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - groups.length - ending.length);
-  const all = [...groups, ...Array.from({ length: zeros }, () => '0'), ...ending];
-  return `${all
-    .slice(0, 4)
-    .map((group) => group.replace(/^0+(?=.)/, ''))
-    .join(':')}::/64`;
+  if (!address.includes(':') || !ipaddr.isValid(address)) return address;
+  const parsed = ipaddr.process(address);
+  if (parsed instanceof ipaddr.IPv4) return parsed.toString();
+  const prefix = `/${IPV6_PREFIX_BITS}`;
+  return `${ipaddr.IPv6.networkAddressFromCIDR(`${parsed.toString().replace(/%.*$/, '')}${prefix}`).toString()}${prefix}`;
 }
