@@ -12,6 +12,8 @@ import type { RunItem, SequenceState, TaskLimits } from '../tasks/task.ts';
 import type { ServedEntry, ServedVersions } from '../versions/served-versions.ts';
 
 const MAX_TENSORS = 64;
+/** Metadata runs nothing: there is no tenant to charge. */
+const METADATA_TENANT = '';
 
 export interface ServingEdgeOptions {
   readonly settings: ServingSettings;
@@ -48,7 +50,7 @@ function edgeVersion(options: ServingEdgeOptions, entry: ServedEntry): EdgeVersi
     statistics,
     unavailable: served.isInMemory ? null : 'unloaded',
     metadata: (name, signal): Promise<ModelMetadata> =>
-      served.use({ priority: 'interactive', signal, isAdmitted: false }, async (taskVersion) =>
+      served.use({ tenantId: METADATA_TENANT, priority: 'interactive', signal, isAdmitted: false }, async (taskVersion) =>
         metadataOf(taskVersion, name, options.versions.versionsOf(modelId)),
       ),
     // It is loaded when it is called.
@@ -89,16 +91,16 @@ function run(
   { served }: ServedEntry,
   request: CallRequest,
   sequence: SequenceState | null,
-  { priority, signal }: EdgeCall,
+  { tenantId, priority, signal }: EdgeCall,
   limits: TaskLimits,
 ): ReturnType<typeof infer> {
   const parent = currentSpanParent();
-  return served.use({ priority, signal, isAdmitted: false }, (version, runRows) => {
+  return served.use({ tenantId, priority, signal, isAdmitted: false }, (version, runRows) => {
     const runItem = async (item: RunItem): Promise<readonly OnnxTensor[]> => {
       const queuedAtMs = performance.now();
-      const { outputs, startedAtMs, executingAtMs, endedAtMs, batchRows } = await runRows(item);
+      const { outputs, rows, startedAtMs, executingAtMs, endedAtMs, batchRows } = await runRows(item);
       if (parent !== undefined) {
-        const { network, rows } = item;
+        const { network } = item;
         recordSpan('queue', parent, queuedAtMs, startedAtMs, { network });
         recordSpan('batch', parent, startedAtMs, executingAtMs, { network, rows, 'batch.rows': batchRows });
         recordSpan('execute', parent, executingAtMs, endedAtMs, { network });

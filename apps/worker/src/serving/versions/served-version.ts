@@ -2,6 +2,7 @@ import { AppError, toAppError } from '@weir/kernel';
 import { readModelPackage, type ModelPackage } from '../model-package/model-package.ts';
 import type { PlacedVersion } from '../control-messages.ts';
 import type { LoadedSignature, OnnxTensor } from '../runtime/messages.ts';
+import type { Batching } from '../runtime/network-shape.ts';
 import { Network, type NetworkLimits, type NetworkObserver, type ProbeItem } from '../runtime/network.ts';
 import { RunRefusedError } from '../runtime/run-refused.ts';
 import type { RunSlots } from '../runtime/run-slots.ts';
@@ -38,6 +39,8 @@ export interface ServedVersionOptions {
 
 /** A call as far as its runs need it. */
 export interface CallProgress {
+  /** Who calls, out of the verified token. */
+  readonly tenantId: string;
   readonly priority: Priority;
   readonly signal: AbortSignal;
   /** Its first rows have been let into a queue; it is not refused for the rows that follow. */
@@ -76,9 +79,9 @@ class InMemory {
   async run(item: RunItem, call: CallProgress): Promise<ItemResult> {
     const network = this.#networks.get(item.network);
     if (network === undefined) throw new AppError('model.failed', { cause: new Error(`no network ${item.network}`) });
-    const { priority, signal, isAdmitted } = call;
-    const { feeds, outputs, rows, length = 0 } = item;
-    const result = network.submit({ feeds, outputs, rows, length, priority, signal, isAdmitted });
+    const { tenantId, priority, signal, isAdmitted } = call;
+    const { feeds, outputs } = item;
+    const result = network.submit({ tenantId, feeds, outputs, priority, signal, isAdmitted });
     call.isAdmitted = true;
     return result;
   }
@@ -246,15 +249,13 @@ export class ServedVersion {
       const run = async (item: RunItem): Promise<readonly OnnxTensor[]> => {
         const network = networks.get(item.network);
         if (network === undefined) throw new AppError('model.failed');
-        const { feeds, outputs, rows, length = 0 } = item;
+        const { feeds, outputs } = item;
         if (!samples.has(item.network))
           samples.set(item.network, {
             feeds: feeds.map((feed) => ({ ...feed, data: feed.data.slice() as OnnxTensor['data'] })),
             outputs,
-            rows,
-            length,
           });
-        return (await network.runTogether([{ feeds, outputs, rows, length }]))[0] ?? [];
+        return (await network.runTogether([{ feeds, outputs }]))[0] ?? [];
       };
       // A task may ask for several runs at once, such as the lines of a picture; a network tries out one at a time.
       let before: Promise<unknown> = Promise.resolve();
@@ -271,10 +272,17 @@ export class ServedVersion {
       }
     }
     for (const [role, network] of networks) {
-      const isInvariant = await probe(network, samples.get(role) ?? null);
-      network.isBatched = network.hasBatchAxis && (version.modelPackage.weir.runtime?.batching ?? isInvariant);
+      const measured = await probe(network, samples.get(role) ?? null);
+      network.batching = batchingOf(network, version.modelPackage.weir.runtime?.batching, measured);
     }
   }
+}
+
+/** What the package says of its rows is believed; that padding changes nothing is measured. */
+function batchingOf(network: Network, declared: boolean | undefined, measured: Batching): Batching {
+  if (!network.hasBatchAxis || declared === false) return 'none';
+  if (declared !== true || measured !== 'none') return measured;
+  return network.padding === null ? 'padded' : 'equal-lengths';
 }
 
 async function free(version: TaskVersion | null, networks: ReadonlyMap<string, Network>): Promise<void> {

@@ -53,7 +53,7 @@ interface Reader {
   readonly longestEdgePixels: number;
   readonly colour: 'rgb' | 'bgr';
   readonly detector: Ports;
-  readonly recogniser: Ports & { readonly isPadded: boolean };
+  readonly recogniser: Ports;
 }
 
 /** One line of text in a picture. */
@@ -78,7 +78,7 @@ export const imageToText = defineTask({
       longestEdgePixels: reading.longestEdgePixels,
       colour: modelPackage.weir.image?.colour === 'rgb' ? 'rgb' : 'bgr',
       detector: detectorPorts(signatures),
-      recogniser: { ...recogniser, isPadded: modelPackage.networks.get(RECOGNISER)?.padding?.inputs.has(recogniser.input) ?? false },
+      recogniser,
     };
   },
   infer: readPictures,
@@ -170,7 +170,7 @@ async function detect(
   const data = await numbersOfPixels(pixels, size, size, { ...DETECTOR_NUMBERS, colour }, false, turns);
   const dims = [1, 3, size.heightPixels, size.widthPixels];
   const feed = { name: detector.input, type: 'float32', dims, data } as const;
-  const [output] = await runPrepared(call, { network: DETECTOR, feeds: [feed], outputs: [detector.output], rows: 1 });
+  const [output] = await runPrepared(call, { network: DETECTOR, feeds: [feed], outputs: [detector.output] });
   const map = numbersOf(output, [1, 1, null, null]);
   const [, , height = 0, width = 0] = map.dims;
   if (!(map.data instanceof Float32Array)) throw failed('its detector gave no map of probabilities');
@@ -231,8 +231,6 @@ async function readLine(
     network: RECOGNISER,
     feeds: [feed],
     outputs: [recogniser.output],
-    rows: 1,
-    ...(recogniser.isPadded ? { length: widthPixels } : {}),
   });
   if (turns.isOver) await turns.next();
   const probabilities = numbersOf(output, [1, null, characters.length]);

@@ -143,7 +143,6 @@ async function hear(
       network: MODEL,
       feeds: [soundFeed(input, data), ...(sampleRateInput === null ? [] : [sampleRateFeed(sampleRateInput, sampleRateHz)]), ...feeds],
       outputs: [output, ...states.map((state) => state.output)],
-      rows: 1,
     });
     const probability = probabilityOf(results[0]);
     probabilities.push(probability);
