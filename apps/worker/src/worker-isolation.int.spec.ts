@@ -119,5 +119,9 @@ describe('a tenant that has more calls than the worker can take', () => {
     expect(answeredDuringFlood).toBeGreaterThan(3);
     expect(flooded).toContain(429);
     expect(flooded).toContain(200);
+    // A call that is refused is refused as a whole.
+    const metrics = await (await worker.get('/metrics')).text();
+    expect(/^weir_model_queue_length\{.*sentiment.*\} (\d+)$/m.exec(metrics)?.[1]).toBe('0');
+    expect((await infer('sentiment', many, GLOBEX)).status).toBe(200);
   });
 });

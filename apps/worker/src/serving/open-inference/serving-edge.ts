@@ -50,7 +50,7 @@ function edgeVersion(options: ServingEdgeOptions, entry: ServedEntry): EdgeVersi
     statistics,
     unavailable: served.isInMemory ? null : 'unloaded',
     metadata: (name, signal): Promise<ModelMetadata> =>
-      served.use({ tenantId: METADATA_TENANT, priority: 'interactive', signal, isAdmitted: false }, async (taskVersion) =>
+      served.use({ tenantId: METADATA_TENANT, priority: 'interactive', signal }, async (taskVersion) =>
         metadataOf(taskVersion, name, options.versions.versionsOf(modelId)),
       ),
     // It is loaded when it is called.
@@ -95,7 +95,7 @@ function run(
   limits: TaskLimits,
 ): ReturnType<typeof infer> {
   const parent = currentSpanParent();
-  return served.use({ tenantId, priority, signal, isAdmitted: false }, (version, runRows) => {
+  return served.use({ tenantId, priority, signal }, (version, runRows) => {
     const runItem = async (item: RunItem): Promise<readonly OnnxTensor[]> => {
       const queuedAtMs = performance.now();
       const { outputs, rows, startedAtMs, executingAtMs, endedAtMs, batchRows } = await runRows(item);

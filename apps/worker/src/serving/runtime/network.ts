@@ -59,12 +59,19 @@ export interface ProbeItem {
   readonly outputs: readonly string[];
 }
 
+/** Whether a call was let into a queue, decided by its first item: a call is refused as a whole or not at all. */
+export interface CallAdmission {
+  isAdmitted: boolean;
+  /** What its first item was refused with. */
+  refusal: unknown;
+}
+
 /** Rows to run. */
 export interface NetworkItem extends ProbeItem {
   /** The tenant that the work is charged to, out of the verified token. */
   readonly tenantId: string;
-  /** It belongs to a call whose first rows were let in already: a call is refused as a whole or not at all. */
-  readonly isAdmitted: boolean;
+  /** Of the call that it belongs to. */
+  readonly admission: CallAdmission;
   readonly priority: Priority;
   readonly signal: AbortSignal;
 }
@@ -186,7 +193,7 @@ export class Network implements Runnable {
     if (this.#isClosed) throw new AppError('model.not_ready', { retryAfterMs: CLOSING_RETRY_AFTER_MS });
     const shape = this.#shape.measure(feeds, outputs, this.#batching);
     this.#memory.assertWithin(this.#options.limits, item, shape);
-    if (!item.isAdmitted) this.#admit(item, shape);
+    this.#admit(item, shape);
     const submitted = new SubmittedItem({ tenantId, feeds, outputs, priority, signal }, shape, this.#chunkRows(shape), (isCancelled) => {
       for (const chunk of submitted.chunks) this.#queue.remove(chunk);
       if (isCancelled) this.#cancelled(signal.reason);
@@ -350,10 +357,14 @@ export class Network implements Runnable {
     return longest === 0 ? items.reduce((sum, item) => sum + item.units, 0) : items.reduce((sum, item) => sum + item.rows, 0) * longest;
   }
 
-  #admit({ tenantId, priority }: NetworkItem, { units }: ItemShape): void {
+  #admit({ tenantId, priority, admission }: NetworkItem, { units }: ItemShape): void {
+    if (admission.isAdmitted) return;
+    if (admission.refusal !== undefined) throw admission.refusal;
     try {
       assertAdmitted(this.#queue, this.#options.limits, tenantId, this.#expectedWaitMs(tenantId, priority, units));
+      admission.isAdmitted = true;
     } catch (error) {
+      admission.refusal = error;
       this.#options.observer.rejected('overloaded');
       throw error;
     }

@@ -3,7 +3,7 @@ import { readModelPackage, type ModelPackage } from '../model-package/model-pack
 import type { PlacedVersion } from '../control-messages.ts';
 import type { LoadedSignature, OnnxTensor } from '../runtime/messages.ts';
 import type { Batching } from '../runtime/network-shape.ts';
-import { Network, type NetworkLimits, type NetworkObserver, type ProbeItem } from '../runtime/network.ts';
+import { Network, type CallAdmission, type NetworkLimits, type NetworkObserver, type ProbeItem } from '../runtime/network.ts';
 import { RunRefusedError } from '../runtime/run-refused.ts';
 import type { RunSlots } from '../runtime/run-slots.ts';
 import type { ItemResult, Priority } from '../runtime/waiting-item.ts';
@@ -43,8 +43,6 @@ export interface CallProgress {
   readonly tenantId: string;
   readonly priority: Priority;
   readonly signal: AbortSignal;
-  /** Its first rows have been let into a queue; it is not refused for the rows that follow. */
-  isAdmitted: boolean;
 }
 
 /** A version that is in memory, until the last call that began with it has ended. */
@@ -76,14 +74,11 @@ class InMemory {
     }
   }
 
-  async run(item: RunItem, call: CallProgress): Promise<ItemResult> {
+  async run(item: RunItem, call: CallProgress & { readonly admission: CallAdmission }): Promise<ItemResult> {
     const network = this.#networks.get(item.network);
     if (network === undefined) throw new AppError('model.failed', { cause: new Error(`no network ${item.network}`) });
-    const { tenantId, priority, signal, isAdmitted } = call;
     const { feeds, outputs } = item;
-    const result = network.submit({ tenantId, feeds, outputs, priority, signal, isAdmitted });
-    call.isAdmitted = true;
-    return result;
+    return network.submit({ feeds, outputs, ...call });
   }
 
   /** Frees it when the calls that use it have ended: each has a deadline. */
@@ -190,9 +185,17 @@ export class ServedVersion {
    */
   async use<T>(call: CallProgress, work: (version: TaskVersion, run: (item: RunItem) => Promise<ItemResult>) => Promise<T>): Promise<T> {
     this.#underWay++;
+    const failed = new AbortController();
     try {
       const inMemory = this.#inMemory ?? (await this.#awaited(call.signal));
-      return await inMemory.use(() => work(inMemory.version, (item) => inMemory.run(item, call)));
+      const admission = { isAdmitted: false, refusal: undefined };
+      const { tenantId, priority } = call;
+      const progress = { tenantId, priority, signal: AbortSignal.any([call.signal, failed.signal]), admission };
+      return await inMemory.use(() => work(inMemory.version, (item) => inMemory.run(item, progress)));
+    } catch (error) {
+      // What still waits of a call that has failed need not run.
+      failed.abort(error);
+      throw error;
     } finally {
       this.#underWay--;
       this.#usedAtMs = performance.now();

@@ -180,7 +180,7 @@ describe('calls of several tenants at once', () => {
 
 function together({ model, inputs, tenantId: caller }: Call): Promise<readonly Tensor[]> {
   const { signal } = new AbortController();
-  return models.get(model)!.served.use({ tenantId: caller, priority: 'interactive', signal, isAdmitted: false }, async (version, run) => {
+  return models.get(model)!.served.use({ tenantId: caller, priority: 'interactive', signal }, async (version, run) => {
     const request = { inputs, outputs: [], parameters: {} };
     const answer = await infer({
       version,
