@@ -40,7 +40,10 @@ export async function benchFairness(): Promise<string> {
         return { victim: await victim(), aggressor: await aggressor };
       },
     };
-    const results = new Map<string, { p50: number[]; p99: number[]; refused: number; calls: number; aggressor: number; aggressorCalls: number }>();
+    const results = new Map<
+      string,
+      { p50: number[]; p99: number[]; refused: number; calls: number; aggressor: number; aggressorCalls: number }
+    >();
     await scenarios[`${AGGRESSION} × the calls`]?.();
     for (let round = 0; round < ROUNDS; round++) {
       for (const [name, run] of Object.entries(scenarios)) {
@@ -62,7 +65,12 @@ export async function benchFairness(): Promise<string> {
       const measured = values.filter(Number.isFinite);
       return measured.length === 0 ? 'no answer' : show(summarise(measured), unit, digits);
     };
-    const ratio = (p99: readonly number[]): string => shown(p99.map((ms, round) => ms / (alone?.p99[round] ?? NaN)), '×', 2);
+    const ratio = (p99: readonly number[]): string =>
+      shown(
+        p99.map((ms, round) => ms / (alone?.p99[round] ?? NaN)),
+        '×',
+        2,
+      );
     const lines = [...results].map(
       ([name, { p50, p99, refused, calls, aggressor, aggressorCalls }]) =>
         `| ${name} | ${shown(p50, 'ms', 1)} | ${shown(p99, 'ms', 1)} | ${ratio(p99)} | ${refused} of ${calls} | ${aggressor} of ${aggressorCalls} |`,

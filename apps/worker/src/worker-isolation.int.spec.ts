@@ -36,7 +36,8 @@ const tokens = (length: number, rows = 1) => {
   };
 };
 const REVIEW = 'The food was wonderful and the staff were kind.';
-const LONGER = 'We waited for an hour, the soup was cold, the waiter was rude, and they would not take it off the bill, so never again, thank you very much.';
+const LONGER =
+  'We waited for an hour, the soup was cold, the waiter was rude, and they would not take it off the bill, so never again, thank you very much.';
 
 type Principal = typeof ACME;
 const infer = (model: string, body: unknown, principal: Principal): Promise<InferenceAnswer> =>
@@ -60,33 +61,40 @@ function mixture(model: string): Promise<{ acme: InferenceAnswer[]; globexTexts:
 }
 
 describe('calls of two tenants on one model', () => {
-  it.each(['sentiment', 'sentence-embedder'])('on %s each get what they get alone: texts beside longer texts and raw tensors', async (model) => {
-    const alone = {
-      acme: await infer(model, text(REVIEW), ACME),
-      globexTexts: await infer(model, text(LONGER), GLOBEX),
-      globexTensors: await infer(model, tokens(60), GLOBEX),
-    };
-    for (let round = 0; round < ROUNDS; round++) {
-      const answers = await mixture(model);
-      for (const caller of ['acme', 'globexTexts', 'globexTensors'] as const) {
-        expect(answers[caller].map(({ status }) => status)).toEqual(answers[caller].map(() => 200));
-        for (const answer of answers[caller]) {
-          expect(answer.body.outputs?.map(({ shape }) => shape)).toEqual(alone[caller].body.outputs?.map(({ shape }) => shape));
-          expect(isNear(numbers(answer), numbers(alone[caller]))).toBe(true);
-          if (model === 'sentiment' && caller !== 'globexTensors')
-            expect(answer.body.outputs?.[0]?.data).toEqual(alone[caller].body.outputs?.[0]?.data);
+  it.each(['sentiment', 'sentence-embedder'])(
+    'on %s each get what they get alone: texts beside longer texts and raw tensors',
+    async (model) => {
+      const alone = {
+        acme: await infer(model, text(REVIEW), ACME),
+        globexTexts: await infer(model, text(LONGER), GLOBEX),
+        globexTensors: await infer(model, tokens(60), GLOBEX),
+      };
+      for (let round = 0; round < ROUNDS; round++) {
+        const answers = await mixture(model);
+        for (const caller of ['acme', 'globexTexts', 'globexTensors'] as const) {
+          expect(answers[caller].map(({ status }) => status)).toEqual(answers[caller].map(() => 200));
+          for (const answer of answers[caller]) {
+            expect(answer.body.outputs?.map(({ shape }) => shape)).toEqual(alone[caller].body.outputs?.map(({ shape }) => shape));
+            expect(isNear(numbers(answer), numbers(alone[caller]))).toBe(true);
+            if (model === 'sentiment' && caller !== 'globexTensors')
+              expect(answer.body.outputs?.[0]?.data).toEqual(alone[caller].body.outputs?.[0]?.data);
+          }
         }
       }
-    }
-  });
+    },
+  );
 
   it('raw tensors of one tenant, valid and of different lengths, are all answered', async () => {
-    const answers = await Promise.all(Array.from({ length: 12 }, (_, index) => infer('sentiment', tokens(40 + index, 1 + (index % 3)), ACME)));
+    const answers = await Promise.all(
+      Array.from({ length: 12 }, (_, index) => infer('sentiment', tokens(40 + index, 1 + (index % 3)), ACME)),
+    );
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
   });
 
   it('a call that fails in a shared run fails alone', async () => {
-    const bad = { inputs: tokens(12).inputs.map((input) => (input.name === 'input_ids' ? { ...input, data: input.data.map(() => 99_999_999) } : input)) };
+    const bad = {
+      inputs: tokens(12).inputs.map((input) => (input.name === 'input_ids' ? { ...input, data: input.data.map(() => 99_999_999) } : input)),
+    };
     const [refused, ...answers] = await Promise.all([
       infer('sentiment', bad, GLOBEX),
       ...Array.from({ length: 20 }, () => infer('sentiment', text(REVIEW), ACME)),

@@ -41,12 +41,25 @@ function tokens(rows: number, length: number): { body: Uint8Array; headers: Reco
     }),
   );
   const body = Buffer.concat([head, ...data.map(({ buffer }) => Buffer.from(buffer))]);
-  return { body, headers: { 'content-type': 'application/octet-stream', 'inference-header-content-length': String(head.length), 'x-weir-timeout-ms': String(TIMEOUT_MS) } };
+  return {
+    body,
+    headers: {
+      'content-type': 'application/octet-stream',
+      'inference-header-content-length': String(head.length),
+      'x-weir-timeout-ms': String(TIMEOUT_MS),
+    },
+  };
 }
 
 const raw = async (model: string, rows: number, length = LENGTH): Promise<{ status: number; text: string }> => {
   const { body, headers } = tokens(rows, length);
-  const response = await worker.request(`/v2/models/${model}/infer`, { principal: GLOBEX, method: 'POST', headers, body, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const response = await worker.request(`/v2/models/${model}/infer`, {
+    principal: GLOBEX,
+    method: 'POST',
+    headers,
+    body,
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
   return { status: response.status, text: await response.text() };
 };
 const text = async (): Promise<number> => {
@@ -56,25 +69,34 @@ const text = async (): Promise<number> => {
 const url = (): string | undefined => worker.worker()?.versions[0]?.url;
 
 describe('raw calls of thousands of rows', () => {
-  it('are answered in runs of a bounded size, never end the process, and another tenant is answered meanwhile', { timeout: 240_000 }, async () => {
-    const before = url();
-    const large = Promise.all(ROWS.map((rows) => raw('sentiment', rows)));
-    let isOver = false;
-    void large.finally(() => (isOver = true));
-    const texts: number[] = [];
-    do texts.push(await text());
-    while (!isOver);
-    const answers = await large;
-    expect(answers.map(({ status }) => status)).toEqual(ROWS.map(() => 200));
-    expect(answers.map(({ text: answer }) => (JSON.parse(answer) as { outputs: { shape: number[] }[] }).outputs[0]?.shape)).toEqual(
-      ROWS.map((rows) => [rows, 2]),
-    );
-    expect(texts.filter((status) => status !== 200)).toEqual([]);
-    expect(url()).toBe(before);
-  });
+  it(
+    'are answered in runs of a bounded size, never end the process, and another tenant is answered meanwhile',
+    { timeout: 240_000 },
+    async () => {
+      const before = url();
+      const large = Promise.all(ROWS.map((rows) => raw('sentiment', rows)));
+      let isOver = false;
+      void large.finally(() => (isOver = true));
+      const texts: number[] = [];
+      do texts.push(await text());
+      while (!isOver);
+      const answers = await large;
+      expect(answers.map(({ status }) => status)).toEqual(ROWS.map(() => 200));
+      expect(answers.map(({ text: answer }) => (JSON.parse(answer) as { outputs: { shape: number[] }[] }).outputs[0]?.shape)).toEqual(
+        ROWS.map((rows) => [rows, 2]),
+      );
+      expect(texts.filter((status) => status !== 200)).toEqual([]);
+      expect(url()).toBe(before);
+    },
+  );
 
   it.each([
-    ['sentence-embedder', 2_000, 128, 'input "input_ids" of shape [2000, 128] needs about 32768000 elements in the outputs, at most 4000000 are allowed: send at most 244 rows in a call'],
+    [
+      'sentence-embedder',
+      2_000,
+      128,
+      'input "input_ids" of shape [2000, 128] needs about 32768000 elements in the outputs, at most 4000000 are allowed: send at most 244 rows in a call',
+    ],
     ['sentiment', 1, 5_000, 'input "input_ids": rows have 5000 tokens, the model reads at most 128'],
   ])('of %s, %d × %d, are refused before they run when no answer could hold them', async (model, rows, length, message) => {
     const answer = await raw(model, rows, length);

@@ -12,8 +12,6 @@ import type { RunItem, SequenceState, TaskLimits } from '../tasks/task.ts';
 import type { ServedEntry, ServedVersions } from '../versions/served-versions.ts';
 
 const MAX_TENSORS = 64;
-/** Metadata runs nothing: there is no tenant to charge. */
-const METADATA_TENANT = '';
 
 export interface ServingEdgeOptions {
   readonly settings: ServingSettings;
@@ -50,9 +48,7 @@ function edgeVersion(options: ServingEdgeOptions, entry: ServedEntry): EdgeVersi
     statistics,
     unavailable: served.isInMemory ? null : 'unloaded',
     metadata: (name, signal): Promise<ModelMetadata> =>
-      served.use({ tenantId: METADATA_TENANT, priority: 'interactive', signal }, async (taskVersion) =>
-        metadataOf(taskVersion, name, options.versions.versionsOf(modelId)),
-      ),
+      served.described(signal, (taskVersion) => metadataOf(taskVersion, name, options.versions.versionsOf(modelId))),
     // It is loaded when it is called.
     assertReady: () => undefined,
     infer: (call) => inferIn(options, entry, call),

@@ -79,9 +79,18 @@ describe('a batch', () => {
     ['with feeds of more rows than it was measured', { ...floats(2, 1, 2), feeds: tokens(1).feeds }],
     ['whose mask is longer than its ids', { ...tokens(4), feeds: [tokens(4).feeds[0]!, tokens(4, 5).feeds[1]!] }],
     ['without the mask', { ...tokens(4), feeds: tokens(4).feeds.slice(0, 1) }],
-    ['of another type', { ...tokens(4), feeds: tokens(4).feeds.map((feed) => ({ ...feed, type: 'int32' as const, data: Int32Array.of(4) })) }],
-    ['with fewer elements than its shape', { ...tokens(4), feeds: tokens(4).feeds.map((feed) => ({ ...feed, data: new BigInt64Array(0) })) }],
-    ['with more elements than its shape', { ...tokens(4), feeds: tokens(4).feeds.map((feed) => ({ ...feed, data: new BigInt64Array(9) })) }],
+    [
+      'of another type',
+      { ...tokens(4), feeds: tokens(4).feeds.map((feed) => ({ ...feed, type: 'int32' as const, data: Int32Array.of(4) })) },
+    ],
+    [
+      'with fewer elements than its shape',
+      { ...tokens(4), feeds: tokens(4).feeds.map((feed) => ({ ...feed, data: new BigInt64Array(0) })) },
+    ],
+    [
+      'with more elements than its shape',
+      { ...tokens(4), feeds: tokens(4).feeds.map((feed) => ({ ...feed, data: new BigInt64Array(9) })) },
+    ],
   ])('with an item %s is an error, and no row of another item is written over', (_, item) => {
     expect(() => concatenate([tokens(1, 2, 3), item], PADDING)).toThrow();
     expect(() => concatenate([item, tokens(1, 2, 3)], PADDING)).toThrow();

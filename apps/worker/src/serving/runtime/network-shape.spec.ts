@@ -15,7 +15,12 @@ const PADDING: PaddingRule = {
 const input = (name: string, ...dims: (string | number)[]): LoadedSignature['inputs'][number] => ({ name, type: 'int64', dims });
 const SIGNATURE: LoadedSignature = {
   inputs: [input('ids', 'batch', 'sequence'), input('mask', 'batch', 'sequence')],
-  outputs: [input('pooled', 'batch', 4), input('hidden', 'batch', 'sequence', 4), input('attentions', 'batch', 2, 'sequence', 'sequence'), input('other', 'batch', 'some_size')],
+  outputs: [
+    input('pooled', 'batch', 4),
+    input('hidden', 'batch', 'sequence', 4),
+    input('attentions', 'batch', 2, 'sequence', 'sequence'),
+    input('other', 'batch', 'some_size'),
+  ],
 };
 const tensor = (name: string, dims: readonly number[], value = 1n): OnnxTensor => ({
   name,
@@ -23,7 +28,10 @@ const tensor = (name: string, dims: readonly number[], value = 1n): OnnxTensor =
   dims,
   data: new BigInt64Array(dims.reduce((all, size) => all * size, 1)).fill(value),
 });
-const pair = (rows: number, length: number, mask = 1n): OnnxTensor[] => [tensor('ids', [rows, length]), tensor('mask', [rows, length], mask)];
+const pair = (rows: number, length: number, mask = 1n): OnnxTensor[] => [
+  tensor('ids', [rows, length]),
+  tensor('mask', [rows, length], mask),
+];
 const shape = new NetworkShape(SIGNATURE, PADDING);
 const keyOf = (feeds: readonly OnnxTensor[], outputs: readonly string[] = ['pooled'], of = shape): string | null =>
   of.measure(feeds, outputs, 'padded').key;
@@ -61,7 +69,9 @@ describe('an item', () => {
     differ([tensor('ids', [1, 30])], [tensor('ids', [1, 60])], ['pooled'], unmasked);
     // It is not known whether the output grows with the length.
     differ(pair(1, 30), pair(1, 60), ['other']);
-    expect(shape.measure(pair(1, 30), ['pooled'], 'equal-lengths').key).not.toBe(shape.measure(pair(1, 60), ['pooled'], 'equal-lengths').key);
+    expect(shape.measure(pair(1, 30), ['pooled'], 'equal-lengths').key).not.toBe(
+      shape.measure(pair(1, 60), ['pooled'], 'equal-lengths').key,
+    );
   });
 
   it('runs by itself where rows depend on each other, where it has none, or where its tensors differ in rows', () => {

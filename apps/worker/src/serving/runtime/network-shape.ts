@@ -58,7 +58,10 @@ export class NetworkShape {
     const length = this.#lengthOf(feeds);
     const units = length > 0 ? rows * length : this.#countsElements ? feeds.reduce((sum, { data }) => sum + data.length, 0) : rows;
     const isSplittable =
-      this.hasBatchAxis && batching !== 'none' && rows > 0 && feeds.every(({ dims, data }) => dims[0] === rows && data.length === product(dims));
+      this.hasBatchAxis &&
+      batching !== 'none' &&
+      rows > 0 &&
+      feeds.every(({ dims, data }) => dims[0] === rows && data.length === product(dims));
     const isShared = isSplittable && (this.#padding === null || length > 0);
     const isPadded = isShared && batching === 'padded' && this.#mayBePadded(feeds, outputs, rows);
     return { rows, length, units: Math.max(1, units), isSplittable, key: isShared ? this.#keyOf(feeds, outputs, isPadded) : null };

@@ -10,6 +10,7 @@ import { NetworkThread } from './network-thread-client.ts';
 import { RunMemory, type RunBounds } from './run-memory.ts';
 import { assertAdmitted, type QueueLimits } from './queue-admission.ts';
 import type { NextRun, Runnable, RunSlots } from './run-slots.ts';
+import { withinRunLimit } from './run-limit.ts';
 import { SubmittedItem } from './submitted-item.ts';
 import type { ItemResult, Priority, WaitingItem } from './waiting-item.ts';
 
@@ -119,7 +120,7 @@ export class Network implements Runnable {
       for (let instance = 0; instance < options.instances; instance++) {
         const thread = new NetworkThread((reason) => options.onHung(reason));
         threads.push(thread);
-        signature = await watched(options, 'load', thread.load(options.file, options.session));
+        signature = await withinRunLimit(options, 'load', thread.load(options.file, options.session));
       }
       if (signature === undefined) throw new Error('a network has at least one instance');
       return new Network(options, threads, signature);
@@ -176,6 +177,20 @@ export class Network implements Runnable {
   }
 
   /**
+   * Is there room in the queue for an item of the tenant?
+   *
+   * @throws worker.overloaded the tenant's share of the queue is full, or the wait would be longer than its bound
+   */
+  assertRoom(tenantId: string, priority: Priority, units = 1): void {
+    try {
+      assertAdmitted(this.#queue, this.#options.limits, tenantId, this.#expectedWaitMs(tenantId, priority, units));
+    } catch (error) {
+      this.#options.observer.rejected('overloaded');
+      throw error;
+    }
+  }
+
+  /**
    * Queues rows and resolves with what the network gives for them. More rows than a batch holds are queued in chunks, where the
    * rows are independent of each other.
    *
@@ -217,7 +232,7 @@ export class Network implements Runnable {
     try {
       const measured = items.map(({ feeds, outputs }) => ({ feeds, ...this.#shape.measure(feeds, outputs, 'padded') }));
       const feeds = concatenate(measured, this.#options.padding);
-      const ran = await watched(this.#options, 'run', thread.run(feeds, items[0]?.outputs ?? []));
+      const ran = await withinRunLimit(this.#options, 'run', thread.run(feeds, items[0]?.outputs ?? []));
       // The first run of all allocates: what it took says nothing of those that follow.
       if (this.#hasRun) this.#cost.observe(this.#unitsOfBatch(measured), performance.now() - startedAtMs);
       this.#hasRun = true;
@@ -286,7 +301,7 @@ export class Network implements Runnable {
     let isOk = false;
     try {
       const feeds = concatenate(items, padding);
-      const ran = await watched(this.#options, 'run', thread.run(feeds, items[0]?.outputs ?? []));
+      const ran = await withinRunLimit(this.#options, 'run', thread.run(feeds, items[0]?.outputs ?? []));
       ms = ran.ms;
       const endedAtMs = performance.now();
       // With the way to the thread and back: it is what the next call waits for, and batches share it too.
@@ -361,11 +376,10 @@ export class Network implements Runnable {
     if (admission.isAdmitted) return;
     if (admission.refusal !== undefined) throw admission.refusal;
     try {
-      assertAdmitted(this.#queue, this.#options.limits, tenantId, this.#expectedWaitMs(tenantId, priority, units));
+      this.assertRoom(tenantId, priority, units);
       admission.isAdmitted = true;
     } catch (error) {
       admission.refusal = error;
-      this.#options.observer.rejected('overloaded');
       throw error;
     }
   }
@@ -385,20 +399,5 @@ export class Network implements Runnable {
 
   #cancelled(reason: unknown): void {
     this.#options.observer.rejected(reason instanceof AppError && reason.code === 'request.timeout' ? 'timeout' : 'cancelled');
-  }
-}
-
-/** @throws model.failed when work in a thread takes longer than the limit; the thread goes on, because nothing can stop it */
-async function watched<T>(options: NetworkOptions, what: string, work: Promise<T>): Promise<T> {
-  const { runLimitMs } = options.limits;
-  const limit = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    options.onHung(`a ${what} took longer than ${runLimitMs} ms`);
-    limit.reject(new AppError('model.failed', { message: `The model did not finish within ${runLimitMs} ms.` }));
-  }, runLimitMs);
-  try {
-    return await Promise.race([work, limit.promise]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -18,7 +18,8 @@ const SHAPE = new NetworkShape(
 const ids = (rows: number, length: number): OnnxTensor[] => [
   { name: 'input_ids', type: 'int64', dims: [rows, length], data: new BigInt64Array(rows * length) },
 ];
-const measured = (rows: number, length: number, batching: Batching = 'padded'): ItemShape => SHAPE.measure(ids(rows, length), ['logits'], batching);
+const measured = (rows: number, length: number, batching: Batching = 'padded'): ItemShape =>
+  SHAPE.measure(ids(rows, length), ['logits'], batching);
 const output = (name: string, ...dims: number[]): OnnxTensor => ({
   name,
   type: 'float32',

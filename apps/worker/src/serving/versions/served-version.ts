@@ -14,9 +14,12 @@ import { probe } from './batch-probe.ts';
 import { exampleRequests } from './example-request.ts';
 import { providersFor } from './execution-providers.ts';
 import { privateMemoryBytes } from './process-memory.ts';
+import { TenantGate } from './tenant-gate.ts';
 
 /** Longest time that a package's own example may take when the version is loaded. */
 const EXAMPLE_TIMEOUT_MS = 30_000;
+/** Calls of one tenant that are prepared at once: enough to keep the threads that do it busy. */
+const PREPARED_AT_ONCE = 8;
 const NOT_READY_RETRY_MS = 1_000;
 
 export interface ServedVersionOptions {
@@ -74,6 +77,11 @@ class InMemory {
     }
   }
 
+  /** @throws worker.overloaded when a call would be refused, whatever its items are */
+  assertRoom({ tenantId, priority }: CallProgress): void {
+    for (const network of this.#networks.values()) network.assertRoom(tenantId, priority);
+  }
+
   async run(item: RunItem, call: CallProgress & { readonly admission: CallAdmission }): Promise<ItemResult> {
     const network = this.#networks.get(item.network);
     if (network === undefined) throw new AppError('model.failed', { cause: new Error(`no network ${item.network}`) });
@@ -92,6 +100,7 @@ class InMemory {
 /** A version that this process takes calls for, whether it is in memory or not. */
 export class ServedVersion {
   readonly #options: ServedVersionOptions;
+  readonly #preparing = new TenantGate(PREPARED_AT_ONCE);
   #inMemory: InMemory | null = null;
   /** Calls that wait until it is in memory. */
   #waiting: PromiseWithResolvers<InMemory> | null = null;
@@ -181,24 +190,46 @@ export class ServedVersion {
    * Does `work` with the version in memory; waits for it when it is not.
    *
    * @param work is given the version, and what runs rows on its networks
+   * @throws worker.overloaded when the tenant's share of a queue is full
    * @throws the reason of the call's signal when it is aborted while waiting, and what `refuse` was told
    */
   async use<T>(call: CallProgress, work: (version: TaskVersion, run: (item: RunItem) => Promise<ItemResult>) => Promise<T>): Promise<T> {
     this.#underWay++;
     const failed = new AbortController();
+    let prepared = (): void => undefined;
     try {
       const inMemory = this.#inMemory ?? (await this.#awaited(call.signal));
-      const admission = { isAdmitted: false, refusal: undefined };
       const { tenantId, priority } = call;
-      const progress = { tenantId, priority, signal: AbortSignal.any([call.signal, failed.signal]), admission };
-      return await inMemory.use(() => work(inMemory.version, (item) => inMemory.run(item, progress)));
+      const signal = AbortSignal.any([call.signal, failed.signal]);
+      const progress = { tenantId, priority, signal, admission: { isAdmitted: false, refusal: undefined } };
+      return await inMemory.use(async () => {
+        prepared = await this.#preparing.enter(tenantId, signal);
+        // A call that would be refused is not prepared first.
+        inMemory.assertRoom(call);
+        return work(inMemory.version, (item) => {
+          prepared();
+          return inMemory.run(item, progress);
+        });
+      });
     } catch (error) {
       // What still waits of a call that has failed need not run.
       failed.abort(error);
       throw error;
     } finally {
+      prepared();
       this.#underWay--;
       this.#usedAtMs = performance.now();
+    }
+  }
+
+  /** Reads the version, once it is in memory; runs nothing, so that no queue is asked. */
+  async described<T>(signal: AbortSignal, read: (version: TaskVersion) => T): Promise<T> {
+    this.#underWay++;
+    try {
+      const { version } = this.#inMemory ?? (await this.#awaited(signal));
+      return read(version);
+    } finally {
+      this.#underWay--;
     }
   }
 

@@ -60,7 +60,15 @@ beforeAll(async () => {
   const open = async (name: ModelName, folder: string, task: Task): Promise<void> => {
     const served = new ServedVersion({
       placed: { versionId: name, modelId: name, model: name, version: '1', task, directory: folder, files: await filesOf(folder) },
-      limits: { queueLength: 10_000, queueWaitMs: 600_000, batchMs: 50, maxBatchRows: 16, runLimitMs: 60_000, runBytes: 2 ** 28, maxOutputElements: 4_000_000 },
+      limits: {
+        queueLength: 10_000,
+        queueWaitMs: 600_000,
+        batchMs: 50,
+        maxBatchRows: 16,
+        runLimitMs: 60_000,
+        runBytes: 2 ** 28,
+        maxOutputElements: 4_000_000,
+      },
       taskLimits: SPEC_LIMITS,
       slots,
       intraOpThreads: 1,
@@ -92,10 +100,21 @@ const tenantId = fc.constantFrom(...TENANTS);
 const textModel = fc.constantFrom<ModelName>('sentiment', 'sentence-embedder');
 const words = fc.constantFrom('good', 'bad', 'the', 'battery', 'dog', 'never', 'wonderful', 'case', 'of', 'broken', 'kind', '🙂');
 /** Of any size, but mostly so near to each other that rows are padded. */
-const lengths = fc.oneof({ weight: 4, arbitrary: fc.integer({ min: 10, max: 12 }) }, { weight: 1, arbitrary: fc.integer({ min: 1, max: LONGEST }) });
+const lengths = fc.oneof(
+  { weight: 4, arbitrary: fc.integer({ min: 10, max: 12 }) },
+  { weight: 1, arbitrary: fc.integer({ min: 1, max: LONGEST }) },
+);
 const texts = fc
-  .array(lengths.chain((length) => fc.array(words, { minLength: length, maxLength: length })), { minLength: 1, maxLength: 4 })
-  .map((items) => [aProcessedInput('text', items.map((item) => item.join(' ')))]);
+  .array(
+    lengths.chain((length) => fc.array(words, { minLength: length, maxLength: length })),
+    { minLength: 1, maxLength: 4 },
+  )
+  .map((items) => [
+    aProcessedInput(
+      'text',
+      items.map((item) => item.join(' ')),
+    ),
+  ]);
 
 /** Token tensors of any rows and lengths, some with holes in the mask, some with a mask of zeros alone. */
 const tokens = fc
@@ -122,7 +141,11 @@ const invalid: fc.Arbitrary<Call> = fc.oneof(
       tokenTensors([2, 2], [1, -999_999, 2, 3], [1, 1, 1, 1]),
       [...tokenTensors([1, 3], [1, 2, 3], [1, 1, 1]).slice(0, 2), int64('token_type_ids', [1, 4], [0, 0, 0, 0])],
       [...tokenTensors([1, 2], [1, 2], [1, 1]).slice(0, 2), int64('token_type_ids', [1, 2], [0, 77])],
-      tokenTensors([1, 300], Array.from({ length: 300 }, () => 5), Array.from({ length: 300 }, () => 1)),
+      tokenTensors(
+        [1, 300],
+        Array.from({ length: 300 }, () => 5),
+        Array.from({ length: 300 }, () => 1),
+      ),
     ),
   }),
   fc.record({ tenantId, model: fc.constant<ModelName>('digits'), inputs: fc.constant([aProcessedInput('image', ['bm8gcGljdHVyZQ=='])]) }),
@@ -156,7 +179,12 @@ const valid: fc.Arbitrary<Call> = fc.oneof(
     model: fc.constant<ModelName>('regression'),
     inputs: fc
       .array(fc.record({ age: fc.integer({ min: 0, max: 99 }), height: fc.integer({ min: 0, max: 200 }) }), { minLength: 1, maxLength: 40 })
-      .map((items) => [aProcessedInput('record', items.map((item) => JSON.stringify(item)))]),
+      .map((items) => [
+        aProcessedInput(
+          'record',
+          items.map((item) => JSON.stringify(item)),
+        ),
+      ]),
   }),
 );
 
@@ -168,7 +196,12 @@ describe('calls of several tenants at once', () => {
       fc.asyncProperty(mixture, async (calls) => {
         const answers = await Promise.all(calls.map((call) => outcomeOf(() => together(call))));
         for (const [index, call] of calls.entries()) {
-          const alone = await outcomeOf(() => models.get(call.model)!.alone.infer(call.inputs).then(({ outputs }) => outputs));
+          const alone = await outcomeOf(() =>
+            models
+              .get(call.model)!
+              .alone.infer(call.inputs)
+              .then(({ outputs }) => outputs),
+          );
           expectSame(answers[index]!, alone);
         }
       }),

@@ -125,7 +125,11 @@ export class TextTokenizer {
       workerData: this.#source,
       stdout: true,
       stderr: true,
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB, maxOldGenerationSizeMb: MAX_HEAP_MIB, codeRangeSizeMb: CODE_RANGE_MIB },
+      resourceLimits: {
+        maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB,
+        maxOldGenerationSizeMb: MAX_HEAP_MIB,
+        codeRangeSizeMb: CODE_RANGE_MIB,
+      },
     });
     const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
     const thread: Thread = { worker, ready };
