@@ -61,9 +61,8 @@ describe('an item', () => {
     };
     // Nothing is attended to: attention spreads over padding as over its own tokens.
     differ(pair(1, 30, 0n), pair(1, 60, 0n));
-    const oneRow = pair(2, 30);
-    (oneRow[1]?.data as BigInt64Array).fill(0n, 30);
-    differ(oneRow, pair(2, 60));
+    const oneRow = { ...tensor('mask', [2, 30]), data: new BigInt64Array(60).fill(1n, 0, 30) };
+    differ([tensor('ids', [2, 30]), oneRow], pair(2, 60));
     // Without a mask among its inputs.
     const unmasked = new NetworkShape({ ...SIGNATURE, inputs: SIGNATURE.inputs.slice(0, 1) }, PADDING);
     differ([tensor('ids', [1, 30])], [tensor('ids', [1, 60])], ['pooled'], unmasked);
