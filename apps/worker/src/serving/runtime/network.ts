@@ -207,9 +207,10 @@ export class Network implements Runnable {
     }
     if (this.#isClosed) throw new AppError('model.not_ready', { retryAfterMs: CLOSING_RETRY_AFTER_MS });
     const shape = this.#shape.measure(feeds, outputs, this.#batching);
-    this.#memory.assertWithin(this.#options.limits, item, shape);
+    const chunkRows = this.#chunkRows(shape);
+    this.#memory.assertWithin(this.#options.limits, item, shape, chunkRows);
     this.#admit(item, shape);
-    const submitted = new SubmittedItem({ tenantId, feeds, outputs, priority, signal }, shape, this.#chunkRows(shape), (isCancelled) => {
+    const submitted = new SubmittedItem({ tenantId, feeds, outputs, priority, signal }, shape, chunkRows, (isCancelled) => {
       for (const chunk of submitted.chunks) this.#queue.remove(chunk);
       if (isCancelled) this.#cancelled(signal.reason);
     });

@@ -34,9 +34,10 @@ function learned(): RunMemory {
   memory.observeGrowth(3_000, measured(30, 10).units, measured(30, 10));
   return memory;
 }
-const BOUNDS = { runBytes: 1_000, maxOutputElements: 10_000 };
+const CHUNK_ROWS = 50;
+const BOUNDS = { runBytes: 1_000, maxOutputElements: 10_000, queueLength: 100 };
 const assertWithin = (outputs: readonly string[], rows: number, length: number, batching: Batching): void =>
-  learned().assertWithin(BOUNDS, { feeds: ids(rows, length), outputs }, measured(rows, length, batching));
+  learned().assertWithin(BOUNDS, { feeds: ids(rows, length), outputs }, measured(rows, length, batching), CHUNK_ROWS);
 
 describe('the memory of a run', () => {
   it('is expected by what was measured, and to grow with the square of the length', () => {
@@ -55,6 +56,15 @@ describe('the memory of a run', () => {
   it('is no reason to refuse rows that can run in chunks, nor a single row', () => {
     expect(() => assertWithin(['logits'], 2_000, 10, 'padded')).not.toThrow();
     expect(() => assertWithin(['logits'], 1, 1_000, 'none')).not.toThrow();
+  });
+});
+
+describe('the chunks of a call', () => {
+  it('are no more than items may wait', () => {
+    expect(() => assertWithin(['logits'], 5_000, 1, 'padded')).not.toThrow();
+    expect(() => assertWithin([], 5_100, 1, 'padded')).toThrow(
+      'needs about 102 runs, at most 100 are allowed: send at most 5000 rows in a call',
+    );
   });
 });
 

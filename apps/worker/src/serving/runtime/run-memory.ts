@@ -8,6 +8,8 @@ export interface RunBounds {
   readonly runBytes: number;
   /** Most elements in the outputs of an item of several rows. */
   readonly maxOutputElements: number;
+  /** Most chunks that an item may be cut into: as many as items may wait. */
+  readonly queueLength: number;
 }
 
 /** What a run takes and gives, by its size, as measured when the network was tried out. */
@@ -42,9 +44,10 @@ export class RunMemory {
    * @throws RunRefusedError naming the tensor, what its run is expected to take, and what is allowed
    */
   assertWithin(
-    { runBytes, maxOutputElements }: RunBounds,
+    { runBytes, maxOutputElements, queueLength }: RunBounds,
     { feeds, outputs }: { readonly feeds: readonly OnnxTensor[]; readonly outputs: readonly string[] },
     shape: ItemShape,
+    chunkRows: number,
   ): void {
     if (shape.rows <= 1) return;
     const assertAllowed = (what: string, expected: number, allowed: number): void => {
@@ -56,7 +59,8 @@ export class RunMemory {
       );
     };
     assertAllowed('elements in the outputs', this.outputElementsOf(outputs, shape), maxOutputElements);
-    if (!shape.isSplittable) assertAllowed('bytes of memory', this.bytesOf(shape), runBytes);
+    if (shape.isSplittable) assertAllowed('runs', shape.rows / chunkRows, queueLength);
+    else assertAllowed('bytes of memory', this.bytesOf(shape), runBytes);
   }
 
   /** Memory that a run is expected to take, in bytes. Attention grows with the square of the length. */
