@@ -2,6 +2,7 @@ import { benchEdge } from './edge/edge.bench.ts';
 import { benchEdgeNeighbours } from './edge/neighbours.bench.ts';
 import { machine } from './measure.ts';
 import { benchStartup } from './startup/startup.bench.ts';
+import { benchFairness } from './worker/fairness.bench.ts';
 import { benchLengths } from './worker/lengths.bench.ts';
 import { benchMemory } from './worker/memory.bench.ts';
 import { benchNeighbours } from './worker/neighbours.bench.ts';
@@ -18,6 +19,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<string>>> = {
   'worker/lengths': benchLengths,
   'worker/memory': benchMemory,
   'worker/neighbours': benchNeighbours,
+  'worker/fairness': benchFairness,
 };
 
 const isAsked = (name: string, by: string): boolean => name === by || name.startsWith(`${by}/`);

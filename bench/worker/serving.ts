@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { INTERNAL_TOKEN_HEADER, InternalTokenSigner, servicePrincipal } from '@weir/access';
-import { anOperator, testSigningKeys } from '@weir/testing';
+import { anOperator, aPrincipal, testSigningKeys } from '@weir/testing';
 import { servingEnvironment } from '../../apps/worker/src/serving-processes/serving-environment.ts';
 import type { FromServing, ServingSettings, ToServing } from '../../apps/worker/src/serving/control-messages.ts';
 
@@ -87,8 +87,10 @@ export class Serving {
   /** Writes the files of a package and places it under its name. */
   place(model: string, files: Readonly<Record<string, Buffer | string>>, task: 'tensors' | 'text-classification' = 'tensors'): void {
     const directory = path.join(this.#directory, model);
-    mkdirSync(directory, { recursive: true });
-    for (const [name, content] of Object.entries(files)) writeFileSync(path.join(directory, name), content);
+    for (const [name, content] of Object.entries(files)) {
+      mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
+      writeFileSync(path.join(directory, name), content);
+    }
     this.#tell({
       kind: 'place',
       version: {
@@ -122,9 +124,10 @@ export class Serving {
     await unloaded;
   }
 
-  /** Headers of a call as the gateway makes it. The token lives for a minute. */
-  async headers(): Promise<Record<string, string>> {
-    return { [INTERNAL_TOKEN_HEADER]: await this.#signer.sign(servicePrincipal('gateway'), 'worker') };
+  /** Headers of a call as the gateway makes it, for a tenant or for itself. The token lives for a minute. */
+  async headers(tenantId?: string): Promise<Record<string, string>> {
+    const principal = tenantId === undefined ? servicePrincipal('gateway') : aPrincipal({ tenantId });
+    return { [INTERNAL_TOKEN_HEADER]: await this.#signer.sign(principal, 'worker') };
   }
 
   /** How many runs of each number of rows there have been since the model was placed. */

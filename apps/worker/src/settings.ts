@@ -129,13 +129,13 @@ export const workerSettings = defineSettings({
     env: 'WEIR_WORKER_QUEUE_LENGTH',
     schema: settingSchemas.integer(1, 100_000, 1_024),
     description:
-      'a call is let in while fewer rows (sentences, pictures, calls with tensors) than this wait for the model; more are refused with worker.overloaded',
+      'items (texts, images, chunks of raw tensors) that may wait for a model, over all tenants; one tenant takes at most four fifths of what is free, and half of an equal share is kept for each; calls beyond are refused with worker.overloaded',
   },
   queueWaitMs: {
     env: 'WEIR_WORKER_QUEUE_WAIT_MS',
     schema: settingSchemas.integer(1, 600_000, 1_000),
     description:
-      'longest wait in milliseconds for which a call is let into a queue, as measured runs tell; beyond it is refused with worker.overloaded',
+      'maximum estimated queue delay for admission in milliseconds, counted for the tenant that calls; calls beyond are refused with worker.overloaded',
   },
   batchMs: {
     env: 'WEIR_WORKER_BATCH_MS',
@@ -145,7 +145,7 @@ export const workerSettings = defineSettings({
   maxBatchRows: {
     env: 'WEIR_WORKER_MAX_BATCH_ROWS',
     schema: settingSchemas.integer(1, 100_000, 128),
-    description: 'most rows in one run',
+    description: 'most rows in one run; calls with more rows run in chunks where rows are independent of each other',
   },
   defaultTimeoutMs: {
     env: 'WEIR_WORKER_DEFAULT_TIMEOUT_MS',
@@ -166,7 +166,7 @@ export const workerSettings = defineSettings({
   maxElements: {
     env: 'WEIR_WORKER_MAX_ELEMENTS',
     schema: settingSchemas.integer(1, 2 ** 30, 4_000_000),
-    description: 'most elements in the tensors of one call',
+    description: 'most elements in the tensors of one call, and in the outputs of a call with raw tensors',
   },
   maxItems: {
     env: 'WEIR_WORKER_MAX_ITEMS',

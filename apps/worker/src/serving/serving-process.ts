@@ -11,6 +11,7 @@ import { RunSlots } from './runtime/run-slots.ts';
 import { CallRestrictions } from './versions/call-restrictions.ts';
 import { FlightRecord } from './versions/flight-record.ts';
 import { readSequences, writeSequences } from './tasks/sequence-file.ts';
+import { runMemoryBytes } from './versions/process-memory.ts';
 import { SequenceStore } from './tasks/sequences.ts';
 import { ServedVersion } from './versions/served-version.ts';
 import { ServedVersions, type ServedEntry } from './versions/served-versions.ts';
@@ -140,11 +141,19 @@ export class ServingProcess {
     const { settings } = { settings: this.#settings };
     const { versionId } = placed;
     const statistics = new VersionStatistics(this.#metrics, placed);
-    const { queueLength, queueWaitMs, batchMs, maxBatchRows, runLimitMs } = settings;
+    const { queueLength, queueWaitMs, batchMs, maxBatchRows, runLimitMs, maxElements, slots } = settings;
     const { maxItems, maxTextCharacters, maxImagePixels, maxAudioSeconds } = settings;
     const served = new ServedVersion({
       placed,
-      limits: { queueLength, queueWaitMs, batchMs, maxBatchRows, runLimitMs },
+      limits: {
+        queueLength,
+        queueWaitMs,
+        batchMs,
+        maxBatchRows,
+        runLimitMs,
+        runBytes: runMemoryBytes(slots),
+        maxOutputElements: maxElements,
+      },
       taskLimits: { maxItems, maxTextCharacters, maxImagePixels, maxAudioSeconds },
       slots: this.#slots,
       intraOpThreads: settings.intraOpThreads,

@@ -134,9 +134,10 @@ describe('a package in Hugging Face layout', () => {
         ['token_type_ids', { axis: 1, fill: 0 }],
         ['position_ids', { axis: 1, fill: 0 }],
       ]),
+      mask: 'attention_mask',
       outputs: { rank: 3, axis: 1 },
     });
-    expect((await padding('text-classification'))?.outputs).toBeNull();
+    expect(await padding('text-classification')).toEqual(await padding('token-classification'));
   });
 
   it.each<[string, Record<string, unknown>, number]>([

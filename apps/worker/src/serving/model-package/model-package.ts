@@ -48,7 +48,7 @@ export async function readModelPackage(directory: string, files: readonly Packag
     weir,
     labels: labelsOf(config),
     isMultiLabel: config.problem_type === 'multi_label_classification',
-    networks: networksOf(packageFiles, weir, task, text === null ? null : textPadding(task, text)),
+    networks: networksOf(packageFiles, weir, task, text === null ? null : textPadding(text)),
     image: IMAGE_TASKS.has(task) ? await readImagePreparation(packageFiles, weir, task) : null,
     text,
   };
@@ -76,10 +76,10 @@ function modelFileOf({ files }: PackageFiles): string {
 }
 
 /** Lines of text in pictures are filled up to the right with grey. What is read there is blank. */
-const LINE_PADDING: PaddingRule = { inputs: new Map([['x', { axis: 3, fill: 0 }]]), outputs: null };
+const LINE_PADDING: PaddingRule = { inputs: new Map([['x', { axis: 3, fill: 0 }]]), mask: null, outputs: 'uncut' };
 
 /** Texts are padded at their end, where the mask is 0. */
-function textPadding(task: Task, { padTokenId }: TextPreparation): PaddingRule {
+function textPadding({ padTokenId }: TextPreparation): PaddingRule {
   return {
     inputs: new Map([
       ['input_ids', { axis: 1, fill: padTokenId }],
@@ -87,7 +87,8 @@ function textPadding(task: Task, { padTokenId }: TextPreparation): PaddingRule {
       ['token_type_ids', { axis: 1, fill: 0 }],
       ['position_ids', { axis: 1, fill: 0 }],
     ]),
+    mask: 'attention_mask',
     // [texts, tokens, numbers]; what classifies or embeds a whole text is [texts, numbers].
-    outputs: task === 'text-classification' ? null : { rank: 3, axis: 1 },
+    outputs: { rank: 3, axis: 1 },
   };
 }

@@ -6,21 +6,26 @@ export interface NetworkSpec {
   readonly padding: PaddingRule | null;
 }
 
-/** How rows are made as long as the longest one of their run, and how what the network gives for them is cut back. */
+/** How rows are padded to the longest row of their batch, and how their outputs are cut back. */
 export interface PaddingRule {
   /** By name of the input. An input that is not here has no axis of the length. */
   readonly inputs: ReadonlyMap<string, PaddedInput>;
   /**
-   * Outputs of this rank have the length along this axis, and lose there what was padded. Outputs of another rank say one
-   * thing of each row, whatever its length. Null: all do.
+   * Input that masks padding with 0. An item is padded only if each of its rows has a 1 there: without one, attention spreads
+   * evenly over padding too, and the result would depend on the longest row of the batch. Null: the network needs no mask.
    */
-  readonly outputs: { readonly rank: number; readonly axis: number } | null;
+  readonly mask: string | null;
+  /**
+   * Outputs of this rank have the length along this axis, and so has every output axis that is named as the length of the inputs
+   * is. `uncut`: outputs are handed to the task as long as they ran.
+   */
+  readonly outputs: { readonly rank: number; readonly axis: number } | 'uncut';
 }
 
 /** An input that grows with the length. */
 export interface PaddedInput {
-  /** Axis of the length, with the batch as axis 0; filled at its end. */
+  /** Axis of the length, with the batch as axis 0; padded at its end. */
   readonly axis: number;
-  /** Fills it; a whole number where the input has whole numbers. */
+  /** Padding value; an integer where the input has integers. */
   readonly fill: number;
 }

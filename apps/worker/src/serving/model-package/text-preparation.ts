@@ -10,6 +10,8 @@ export interface TextPreparation {
   readonly tokenizerConfigFile: string | null;
   /** Tokens that the model can read at once, special ones included. */
   readonly maxTokens: number;
+  /** Longest row of raw tokens: positions of the network; `maxTokens` where it does not say. */
+  readonly maxPositions: number;
   /** Fills `input_ids` where the mask is 0. */
   readonly padTokenId: number;
 }
@@ -45,17 +47,23 @@ export async function readTextPreparation(files: PackageFiles, config: ModelConf
   const padTokenId = config.pad_token_id ?? (await padTokenOf(files, tokenizerConfig?.pad_token));
   const positions = config.max_position_embeddings ?? Infinity;
   // Exports without a limit write 1e30; then the positions of the network are the limit.
-  const maxTokens = Math.min(
-    tokenizerConfig?.model_max_length ?? Infinity,
-    sentenceConfig?.max_seq_length ?? Infinity,
-    POSITIONS_FROM_PADDING.has(config.model_type ?? '') ? positions - padTokenId - 1 : positions,
+  const maxPositions = POSITIONS_FROM_PADDING.has(config.model_type ?? '') ? positions - padTokenId - 1 : positions;
+  const maxTokens = bounded(
+    Math.min(tokenizerConfig?.model_max_length ?? Infinity, sentenceConfig?.max_seq_length ?? Infinity, maxPositions),
+    DEFAULT_MAX_TOKENS,
   );
   return {
     tokenizerFile,
     tokenizerConfigFile: tokenizerConfig === null ? null : pathOf(files, 'tokenizer_config.json'),
-    maxTokens: maxTokens >= 1 && maxTokens < 1e6 ? Math.floor(maxTokens) : DEFAULT_MAX_TOKENS,
+    maxTokens,
+    maxPositions: bounded(maxPositions, maxTokens),
     padTokenId,
   };
+}
+
+/** A number of tokens that a file says, or `fallback` where it says none that can be meant. */
+function bounded(tokens: number, fallback: number): number {
+  return tokens >= 1 && tokens < 1e6 ? Math.floor(tokens) : fallback;
 }
 
 /** The id of the padding token by its name; 0 when there is none. */

@@ -49,9 +49,7 @@ function edgeVersion(options: ServingEdgeOptions, entry: ServedEntry): EdgeVersi
     statistics,
     unavailable: served.isInMemory ? null : 'unloaded',
     metadata: (name, signal): Promise<ModelMetadata> =>
-      served.use({ tenantId: '', priority: 'interactive', signal, isAdmitted: false, started: () => undefined }, async (taskVersion) =>
-        metadataOf(taskVersion, name, options.versions.versionsOf(modelId)),
-      ),
+      served.described(signal, (taskVersion) => metadataOf(taskVersion, name, options.versions.versionsOf(modelId))),
     // It is loaded when it is called.
     assertReady: () => undefined,
     infer: (call) => inferIn(options, entry, call),
@@ -94,12 +92,12 @@ function run(
   limits: TaskLimits,
 ): ReturnType<typeof infer> {
   const parent = currentSpanParent();
-  return served.use({ tenantId, priority, signal, isAdmitted: false, started }, (version, runRows) => {
+  return served.use({ tenantId, priority, signal, started }, (version, runRows) => {
     const runItem = async (item: RunItem): Promise<readonly OnnxTensor[]> => {
       const queuedAtMs = performance.now();
-      const { outputs, startedAtMs, executingAtMs, endedAtMs, batchRows } = await runRows(item);
+      const { outputs, rows, startedAtMs, executingAtMs, endedAtMs, batchRows } = await runRows(item);
       if (parent !== undefined) {
-        const { network, rows } = item;
+        const { network } = item;
         recordSpan('queue', parent, queuedAtMs, startedAtMs, { network });
         recordSpan('batch', parent, startedAtMs, executingAtMs, { network, rows, 'batch.rows': batchRows });
         recordSpan('execute', parent, executingAtMs, endedAtMs, { network });

@@ -80,9 +80,14 @@ export class CostModel {
     const { perUnit, perRun } = this.#line;
     if (perUnit === 0) return this.#largest * GROWTH;
     const saturated = (perRun / perUnit) * (EFFICIENCY / (1 - EFFICIENCY));
-    const inTime = (Math.max(longestMs, (perRun + perUnit) * STRETCH) - perRun) / perUnit;
     const tried = this.#runs % TRIED_EVERY === 0 ? Math.max(1, saturated) * GROWTH : saturated;
-    return Math.max(1, Math.min(tried, inTime, this.#largest * GROWTH));
+    return Math.max(1, Math.min(tried, this.unitsWithin(longestMs), this.#largest * GROWTH));
+  }
+
+  /** Units of a run that is expected to take no longer than this; where a single unit does, than twice as long as that. */
+  unitsWithin(longestMs: number): number {
+    const { perUnit, perRun } = this.#line;
+    return perUnit === 0 ? Infinity : (Math.max(longestMs, (perRun + perUnit) * STRETCH) - perRun) / perUnit;
   }
 
   #fitted(): Line {

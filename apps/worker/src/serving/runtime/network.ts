@@ -1,14 +1,18 @@
 import { AppError } from '@weir/kernel';
 import type { PaddingRule } from '../model-package/network.ts';
-import { joined, paddingWaste, parted } from './batch.ts';
+import { concatenate, extentOf, paddingWaste, split } from './batch.ts';
 import { BatchQueue, type BatchLimit } from './batch-queue.ts';
 import { CostModel } from './cost-model.ts';
 import { HoldBack } from './hold-back.ts';
 import type { LoadedSignature, OnnxTensor, SessionOptions } from './messages.ts';
+import { NetworkShape, type Batching, type ItemShape } from './network-shape.ts';
 import { NetworkThread } from './network-thread-client.ts';
-import type { RunCaller } from './run-caller.ts';
-import type { Runnable, RunSlots } from './run-slots.ts';
-import { RunRefusedError } from './run-refused.ts';
+import { shapeClassOf, type RunCaller } from './run-caller.ts';
+import { RunMemory, type RunBounds } from './run-memory.ts';
+import { assertAdmitted, type QueueLimits } from './queue-admission.ts';
+import type { NextRun, Runnable, RunSlots } from './run-slots.ts';
+import { withinRunLimit } from './run-limit.ts';
+import { SubmittedItem } from './submitted-item.ts';
 import type { ItemResult, Priority, WaitingItem } from './waiting-item.ts';
 
 /** What is measured of one network. */
@@ -28,11 +32,7 @@ export interface NetworkObserver {
 export type RejectionReason = 'overloaded' | 'timeout' | 'cancelled';
 
 /** Bounds of one network's work. */
-export interface NetworkLimits {
-  /** Rows that may wait when a call comes; a call that is let in brings all of its rows. */
-  readonly queueLength: number;
-  /** Longest wait that an item is let in for, in milliseconds, as far as measured runs tell. */
-  readonly queueWaitMs: number;
+export interface NetworkLimits extends QueueLimits, RunBounds {
   /** Longest run that a batch is filled up to, in milliseconds. */
   readonly batchMs: number;
   readonly maxBatchRows: number;
@@ -53,44 +53,55 @@ export interface NetworkOptions {
   readonly onHung: (reason: string) => void;
   /** Called at the start of each run, with its callers (null: it is tried out); the returned function at its end. */
   readonly record: (callers: readonly RunCaller[] | null) => () => void;
+  /**
+   * Called with each item that is submitted.
+   *
+   * @returns true when an item of this tenant and size has to run alone
+   * @throws model.input_refused
+   */
+  readonly admit: (tenantId: string, shapeClass: string) => boolean;
 }
 
-/** Rows to run, beside others of a probe. */
+/** Rows to run, beside others of a probe. Rows and length are those of the feeds. */
 export interface ProbeItem {
   readonly feeds: readonly OnnxTensor[];
   readonly outputs: readonly string[];
-  readonly rows: number;
-  /** Elements of each row along the padded axis; 0 where nothing is padded. */
-  readonly length: number;
+}
+
+/** Whether a call was let into a queue, decided by its first item: a call is refused as a whole or not at all. */
+export interface CallAdmission {
+  isAdmitted: boolean;
+  /** What its first item was refused with. */
+  refusal: unknown;
 }
 
 /** Rows to run. */
 export interface NetworkItem extends ProbeItem {
-  /** It belongs to a call whose first rows were let in already: a call is refused as a whole or not at all. */
-  readonly isAdmitted: boolean;
-  readonly caller: RunCaller;
+  /** The tenant that the work is charged to, out of the verified token. */
+  readonly tenantId: string;
+  /** Of the call that it belongs to. */
+  readonly admission: CallAdmission;
   readonly priority: Priority;
   readonly signal: AbortSignal;
-  /** Called when its run begins; once, also when it runs again by itself after a shared run was refused. */
-  readonly onStarted?: () => void;
+  /** Called when its run, or that of its first chunk, begins; once, also when it runs again by itself after a shared run failed. */
+  readonly onStarted: () => void;
 }
 
-const MIN_RETRY_AFTER_MS = 1_000;
-const MAX_RETRY_AFTER_MS = 30_000;
+const CLOSING_RETRY_AFTER_MS = 1_000;
 
 /** One loaded ONNX file: its threads, its queue, what its runs cost. */
 export class Network implements Runnable {
   readonly #options: NetworkOptions;
-  readonly #queue = new BatchQueue();
+  readonly #queue: BatchQueue;
   readonly #cost = new CostModel();
   readonly #threads: NetworkThread[];
   readonly #free: NetworkThread[];
   readonly #underWay = new Set<Promise<unknown>>();
   readonly #signature: LoadedSignature;
-  #isBatched = false;
+  readonly #shape: NetworkShape;
+  readonly #memory: RunMemory;
+  #batching: Batching = 'none';
   #hasRun = false;
-  /** The elements of an item are counted where the network's shapes leave more than the batch open. */
-  readonly #countsElements: boolean;
   readonly #holdBack: HoldBack;
   #unitsUnderWay = 0;
   #isClosed = false;
@@ -100,7 +111,9 @@ export class Network implements Runnable {
     this.#threads = threads;
     this.#free = [...threads];
     this.#signature = signature;
-    this.#countsElements = options.padding === null && signature.inputs.some((input) => input.dims.slice(1).some(isFree));
+    this.#shape = new NetworkShape(signature, options.padding);
+    this.#memory = new RunMemory(this.#shape);
+    this.#queue = new BatchQueue(options.slots.tenants);
     this.#holdBack = new HoldBack(() => options.slots.wake());
     options.slots.add(this);
   }
@@ -117,7 +130,7 @@ export class Network implements Runnable {
       for (let instance = 0; instance < options.instances; instance++) {
         const thread = new NetworkThread((reason) => options.onHung(reason));
         threads.push(thread);
-        signature = await watched(options, 'load', thread.load(options.file, options.session));
+        signature = await withinRunLimit(options, 'load', thread.load(options.file, options.session));
       }
       if (signature === undefined) throw new Error('a network has at least one instance');
       return new Network(options, threads, signature);
@@ -131,25 +144,23 @@ export class Network implements Runnable {
     return this.#signature;
   }
 
-  /** May rows of different callers share a run? */
-  get isBatched(): boolean {
-    return this.#isBatched;
+  /** Which rows of different callers may share a run. */
+  get batching(): Batching {
+    return this.#batching;
   }
 
-  set isBatched(value: boolean) {
-    this.#isBatched = value;
+  set batching(value: Batching) {
+    this.#batching = value;
   }
 
   /** Can rows share a run, going by the signature: every tensor begins with a free axis? */
   get hasBatchAxis(): boolean {
-    const { inputs, outputs } = this.#signature;
-    const first = inputs[0]?.dims[0];
-    return (
-      inputs.length > 0 &&
-      [...inputs, ...outputs].every(({ dims }) => dims.length > 0 && isFree(dims[0] ?? 0)) &&
-      // Inputs whose first axes have different names grow independently of each other.
-      inputs.every(({ dims }) => typeof dims[0] !== 'string' || typeof first !== 'string' || dims[0] === first)
-    );
+    return this.#shape.hasBatchAxis;
+  }
+
+  /** How rows of different lengths share a run; null where they do not. */
+  get padding(): PaddingRule | null {
+    return this.#options.padding;
   }
 
   get waiting(): number {
@@ -165,16 +176,11 @@ export class Network implements Runnable {
     return this.#free.length > 0 && this.#queue.size > 0 && !this.#isHeldBack;
   }
 
-  get hasInteractive(): boolean {
-    return this.#queue.hasInteractive;
-  }
-
-  get runsAlone(): boolean {
-    return this.#queue.first()?.caller.runsAlone ?? false;
-  }
-
-  get expectedMs(): number {
-    return this.#cost.expectMs(this.#queue.first()?.units ?? 1) ?? 0;
+  next(priority: Priority): NextRun | null {
+    const head = this.#queue.head(priority);
+    if (head === null) return null;
+    const { startMs, item } = head;
+    return { startMs, expectedMs: this.#cost.expectMs(item.units) ?? 0, runsAlone: item.caller.runsAlone };
   }
 
   /** What runs cost, as measured so far, in milliseconds. */
@@ -183,59 +189,50 @@ export class Network implements Runnable {
   }
 
   /**
-   * Queues rows and resolves with what the network gives for them.
+   * Is there room in the queue for an item of the tenant?
    *
-   * @throws worker.overloaded the queue is full, or the wait would be longer than its bound
+   * @throws worker.overloaded the tenant's share of the queue is full, or the wait would be longer than its bound
+   */
+  assertRoom(tenantId: string, priority: Priority, units = 1): void {
+    try {
+      assertAdmitted(this.#queue, this.#options.limits, tenantId, this.#expectedWaitMs(tenantId, priority, units));
+    } catch (error) {
+      this.#options.observer.rejected('overloaded');
+      throw error;
+    }
+  }
+
+  /**
+   * Queues rows and resolves with what the network gives for them. More rows than a batch holds are queued in chunks, where the
+   * rows are independent of each other.
+   *
+   * @throws worker.overloaded the tenant's share of the queue is full, or the wait would be longer than its bound
    * @throws model.not_ready   the network is being unloaded
-   * @throws RunRefusedError   ONNX Runtime does not take these tensors
+   * @throws model.input_refused items of the tenant and of this size crashed the process
+   * @throws RunRefusedError   the feeds disagree in rows or length, are more than a run can take, or ONNX Runtime does not take them
    * @throws the reason of the item's signal when it is aborted while the item waits
    */
-  submit(item: NetworkItem): Promise<ItemResult> {
-    return new Promise<ItemResult>((resolve, reject) => {
-      const { signal, feeds, outputs, rows, length, priority, caller } = item;
-      if (signal.aborted) return reject(this.#givenUp(signal.reason));
-      if (this.#isClosed) return reject(new AppError('model.not_ready', { retryAfterMs: MIN_RETRY_AFTER_MS }));
-      if (!item.isAdmitted) {
-        const expectedWaitMs = this.#expectedWaitMs();
-        if (this.#queue.size >= this.#options.limits.queueLength || expectedWaitMs > this.#options.limits.queueWaitMs) {
-          this.#options.observer.rejected('overloaded');
-          return reject(new AppError('worker.overloaded', { retryAfterMs: retryAfterMs(expectedWaitMs) }));
-        }
-      }
-      const giveUp = (): void => {
-        // What is running already is finished and thrown away: ONNX Runtime cannot be interrupted.
-        this.#queue.remove(waiting);
-        reject(this.#givenUp(signal.reason));
-      };
-      let hasStarted = false;
-      const waiting: WaitingItem = {
-        feeds,
-        outputs,
-        rows,
-        length,
-        units: this.#unitsOf(item),
-        key: this.#isBatched ? this.#keyOf(item) : null,
-        caller,
-        priority,
-        enqueuedAtMs: performance.now(),
-        started: () => {
-          if (!hasStarted) item.onStarted?.();
-          hasStarted = true;
-        },
-        resolve: (result) => {
-          signal.removeEventListener('abort', giveUp);
-          resolve(result);
-        },
-        reject: (error) => {
-          signal.removeEventListener('abort', giveUp);
-          reject(error);
-        },
-      };
-      this.#queue.add(waiting);
-      this.#holdBack.arrived();
-      signal.addEventListener('abort', giveUp, { once: true });
-      this.#options.slots.wake();
+  async submit(item: NetworkItem): Promise<ItemResult> {
+    const { signal, feeds, outputs, priority, onStarted } = item;
+    if (signal.aborted) {
+      this.#cancelled(signal.reason);
+      throw signal.reason;
+    }
+    if (this.#isClosed) throw new AppError('model.not_ready', { retryAfterMs: CLOSING_RETRY_AFTER_MS });
+    const shape = this.#shape.measure(feeds, outputs, this.#batching);
+    const chunkRows = this.#chunkRows(shape);
+    this.#memory.assertWithin(this.#options.limits, item, shape, chunkRows);
+    const caller = this.#callerOf(item, shape);
+    this.#admit(item, shape);
+    const submission = { caller, feeds, outputs, priority, signal, onStarted };
+    const submitted = new SubmittedItem(submission, { ...shape, key: keyFor(caller, shape.key) }, chunkRows, (isCancelled) => {
+      for (const chunk of submitted.chunks) this.#queue.remove(chunk);
+      if (isCancelled) this.#cancelled(signal.reason);
     });
+    for (const chunk of submitted.chunks) this.#queue.add(chunk);
+    this.#holdBack.arrived();
+    this.#options.slots.wake();
+    return submitted.result;
   }
 
   /**
@@ -246,28 +243,46 @@ export class Network implements Runnable {
   async runTogether(items: readonly ProbeItem[]): Promise<OnnxTensor[][]> {
     const thread = this.#free.pop();
     if (thread === undefined) throw new Error('a network that takes calls is not tried out');
-    const { padding } = this.#options;
     const ended = this.#options.record(null);
     const startedAtMs = performance.now();
     try {
-      const ran = await watched(this.#options, 'run', thread.run(joined(items, padding), items[0]?.outputs ?? []));
-      const units = this.#unitsOfBatch(items.map((item) => ({ ...item, units: this.#unitsOf(item) })));
+      const measured = items.map(({ feeds, outputs }) => ({ feeds, ...this.#shape.measure(feeds, outputs, 'padded') }));
+      const feeds = concatenate(measured, this.#options.padding);
+      const ran = await withinRunLimit(this.#options, 'run', thread.run(feeds, items[0]?.outputs ?? []));
       // The first run of all allocates: what it took says nothing of those that follow.
-      if (this.#hasRun) this.#cost.observe(units, performance.now() - startedAtMs);
+      if (this.#hasRun) this.#cost.observe(this.#unitsOfBatch(measured), performance.now() - startedAtMs);
       this.#hasRun = true;
-      return parted(ran.outputs, items, padding);
+      const { rows, longest } = extentOf(measured);
+      this.#memory.observeOutputs(ran.outputs, { rows, length: longest });
+      return split(ran.outputs, measured, (name) => this.#shape.lengthAxesOf(name));
     } finally {
       ended();
       if (!thread.isBusy) this.#free.push(thread);
     }
   }
 
+  /**
+   * Runs copies of an item, more than were ever run together, and learns from it what memory a run takes.
+   *
+   * @returns the outputs of the first
+   */
+  async runLargest(items: readonly ProbeItem[], memoryBytes: () => number): Promise<OnnxTensor[]> {
+    const [first] = items;
+    if (first === undefined) return [];
+    const shape = this.#shape.measure(first.feeds, first.outputs, 'padded');
+    const before = memoryBytes();
+    const [outputs = []] = await this.runTogether(items);
+    this.#memory.observeGrowth(memoryBytes() - before, shape.units * (items.length - 1), shape);
+    return outputs;
+  }
+
   /** Starts the next batch on a free thread; called by the slots. */
-  start(): Promise<number> {
+  start(priority: Priority): Promise<number> {
     const thread = this.#free.pop();
-    const items = this.#queue.take(this.#batchLimit());
-    if (thread === undefined || items.length === 0) {
-      if (thread !== undefined) this.#free.push(thread);
+    if (thread === undefined) return Promise.resolve(0);
+    const items = this.#queue.take(priority, this.#batchLimit());
+    if (items.length === 0) {
+      this.#free.push(thread);
       return Promise.resolve(0);
     }
     const run = this.#run(thread, items);
@@ -283,7 +298,7 @@ export class Network implements Runnable {
     this.#isClosed = true;
     this.#holdBack.close();
     this.#options.slots.remove(this);
-    for (const item of this.#queue.drain()) item.reject(new AppError('model.not_ready', { retryAfterMs: MIN_RETRY_AFTER_MS }));
+    for (const item of this.#queue.drain()) item.reject(new AppError('model.not_ready', { retryAfterMs: CLOSING_RETRY_AFTER_MS }));
     await Promise.allSettled(this.#underWay);
     await Promise.all(this.#threads.filter((thread) => !thread.isBusy).map((thread) => thread.close()));
   }
@@ -297,40 +312,52 @@ export class Network implements Runnable {
     }
     const rows = items.reduce((sum, item) => sum + item.rows, 0);
     const units = this.#unitsOfBatch(items);
+    const expectedMs = this.#cost.expectMs(units) ?? 0;
+    this.#charge(items, expectedMs);
     this.#unitsUnderWay += units;
     const ended = this.#options.record(items.map(({ caller }) => caller));
     let ms = 0;
     let isOk = false;
     try {
-      const feeds = joined(items, padding);
-      const ran = await watched(this.#options, 'run', thread.run(feeds, items[0]?.outputs ?? []));
+      const feeds = concatenate(items, padding);
+      const ran = await withinRunLimit(this.#options, 'run', thread.run(feeds, items[0]?.outputs ?? []));
       ms = ran.ms;
       const endedAtMs = performance.now();
-      // With the way to the thread and back: it is what the next call waits for, and company shares it too.
+      // With the way to the thread and back: it is what the next call waits for, and batches share it too.
       this.#cost.observe(units, endedAtMs - startedAtMs);
-      if (this.#isBatched) this.#holdBack.ended(items.length, this.#queue.size, this.#cost.line().perRun);
-      const parts = parted(ran.outputs, items, padding);
+      if (this.#batching !== 'none') this.#holdBack.ended(items.length, this.#queue.size, this.#cost.line().perRun);
+      const parts = split(ran.outputs, items, (name) => this.#shape.lengthAxesOf(name));
       isOk = true;
       const times = { startedAtMs, executingAtMs: endedAtMs - ran.ms, endedAtMs };
-      for (const [index, item] of items.entries()) item.resolve({ outputs: parts[index] ?? [], ...times, batchRows: rows });
+      for (const [index, item] of items.entries())
+        item.resolve({ outputs: parts[index] ?? [], rows: item.rows, ...times, batchRows: rows });
     } catch (error) {
       ms = performance.now() - startedAtMs;
-      // Whose tensors were refused, only runs of their own can tell: nobody is refused for a neighbour.
-      if (items.length > 1 && error instanceof RunRefusedError) this.#separate(items);
+      // Which item is the cause, only runs of their own can tell: no item is refused for a neighbour. A run that hangs, or a
+      // thread that has ended (AppError), leaves nothing to run them on.
+      if (items.length > 1 && !(error instanceof AppError)) this.#separate(items);
       else for (const item of items) item.reject(error);
     } finally {
       ended();
+      this.#charge(items, ms - expectedMs);
       this.#unitsUnderWay -= units;
       observer.ran({ seconds: ms / 1000, rows, items: items.length, paddingWaste: paddingWaste(items), isOk });
     }
     return ms;
   }
 
-  /** Puts the items of a refused batch back, to be run one by one. */
+  /** Charges each tenant for its part of a run. */
+  #charge(items: readonly WaitingItem[], ms: number): void {
+    const units = items.reduce((sum, item) => sum + item.units, 0);
+    for (const item of items) this.#options.slots.charge(item.caller, (ms * item.units) / units);
+  }
+
+  /** Puts the items of a failed batch back, to be run one by one. */
   #separate(items: readonly WaitingItem[]): void {
-    for (const item of items) {
+    for (const item of items.toReversed()) {
+      if (item.isSettled) continue;
       item.key = null;
-      this.#queue.add(item);
+      this.#queue.addFirst(item);
     }
     this.#options.slots.wake();
   }
@@ -345,76 +372,62 @@ export class Network implements Runnable {
   #batchLimit(): BatchLimit {
     const { batchMs, maxBatchRows } = this.#options.limits;
     const { perUnit, perRun } = this.#cost.line();
-    return {
-      units: this.#cost.batchUnits(batchMs),
-      rows: maxBatchRows,
-      paddingUnits: perUnit === 0 ? Infinity : perRun / perUnit,
-    };
+    return { units: this.#cost.batchUnits(batchMs), rows: maxBatchRows, perUnitMs: perUnit, perRunMs: perRun };
+  }
+
+  /** Most rows of an item that run at once: those of a batch, where the rows are independent. */
+  #chunkRows(shape: ItemShape): number {
+    const { rows, units, isSplittable } = shape;
+    if (!isSplittable) return Infinity;
+    const { batchMs, maxBatchRows, runBytes } = this.#options.limits;
+    const inTime = (this.#cost.unitsWithin(batchMs) * rows) / units;
+    const inMemory = (runBytes * rows) / Math.max(1, this.#memory.bytesOf(shape));
+    return Math.max(1, Math.floor(Math.min(maxBatchRows, inTime, inMemory)));
   }
 
   /** What a run costs: everything that is computed, padding included. */
-  #unitsOfBatch(items: readonly { readonly rows: number; readonly length: number; readonly units: number }[]): number {
-    if (this.#options.padding === null) return items.reduce((sum, item) => sum + item.units, 0);
-    return items.reduce((sum, item) => sum + item.rows, 0) * items.reduce((longest, item) => Math.max(longest, item.length), 1);
+  #unitsOfBatch(items: readonly Pick<ItemShape, 'rows' | 'length' | 'units'>[]): number {
+    const longest = items.reduce((length, item) => Math.max(length, item.length), 0);
+    return longest === 0 ? items.reduce((sum, item) => sum + item.units, 0) : items.reduce((sum, item) => sum + item.rows, 0) * longest;
   }
 
-  #unitsOf({ feeds, rows, length }: ProbeItem): number {
-    if (length > 0) return rows * length;
-    if (!this.#countsElements) return rows;
-    return feeds.reduce((sum, feed) => sum + feed.data.length, 0);
+  /** @throws model.input_refused when calls of the tenant and of this size crashed the process */
+  #callerOf({ tenantId }: NetworkItem, { rows, elements }: ItemShape): RunCaller {
+    const shapeClass = shapeClassOf(rows, elements);
+    return { tenantId, shapeClass, elements, runsAlone: this.#options.admit(tenantId, shapeClass) };
   }
 
-  /**
-   * Equal for items that can be joined: the same outputs of tensors that differ in rows and padded lengths only; where a caller runs
-   * alone, calls of its tenant and shape class only.
-   */
-  #keyOf({ feeds, outputs, caller }: NetworkItem): string | null {
-    const { padding } = this.#options;
-    let key = outputs.join('\u0000');
-    if (caller.runsAlone) key += `\u0002${caller.shapeClass} ${caller.tenantId}`;
-    for (const { name, dims } of feeds) {
-      const axis = padding?.inputs.get(name)?.axis;
-      key += `\u0001${name}`;
-      for (let i = 1; i < dims.length; i++) if (i !== axis) key += `,${dims[i]}`;
+  #admit({ tenantId, priority, admission }: NetworkItem, { units }: ItemShape): void {
+    if (admission.isAdmitted) return;
+    if (admission.refusal !== undefined) throw admission.refusal;
+    try {
+      this.assertRoom(tenantId, priority, units);
+      admission.isAdmitted = true;
+    } catch (error) {
+      admission.refusal = error;
+      throw error;
     }
-    return key;
   }
 
-  /** Until an item that comes now would be run, as far as measured runs tell. */
-  #expectedWaitMs(): number {
-    const units = this.#queue.units + this.#unitsUnderWay;
-    if (units === 0) return 0;
-    const limit = this.#isBatched ? this.#cost.batchUnits(this.#options.limits.batchMs) : 1;
+  /** Until an item of the tenant that arrives now runs, under fair service and as far as measured runs tell. */
+  #expectedWaitMs(tenantId: string, priority: Priority, units: number): number {
+    const waiting = this.#queue.unitsAhead(tenantId, priority, units);
+    const ahead = waiting + this.#unitsUnderWay;
+    if (ahead === 0) return 0;
     const { perUnit, perRun } = this.#cost.line();
-    const runs = this.#isBatched ? Math.ceil(units / limit) : this.#queue.size + this.#underWay.size;
-    return (units * perUnit + runs * perRun) / this.#threads.length;
+    const runs =
+      this.#batching === 'none'
+        ? Math.ceil((this.#queue.size * waiting) / Math.max(1, this.#queue.units)) + this.#underWay.size
+        : Math.ceil(ahead / this.#cost.batchUnits(this.#options.limits.batchMs));
+    return (ahead * perUnit + runs * perRun) / this.#threads.length;
   }
 
-  #givenUp(reason: unknown): unknown {
+  #cancelled(reason: unknown): void {
     this.#options.observer.rejected(reason instanceof AppError && reason.code === 'request.timeout' ? 'timeout' : 'cancelled');
-    return reason;
   }
 }
 
-function isFree(size: number | string): boolean {
-  return typeof size === 'string' || size < 1;
-}
-
-function retryAfterMs(expectedWaitMs: number): number {
-  return Math.min(MAX_RETRY_AFTER_MS, Math.max(MIN_RETRY_AFTER_MS, Math.ceil(expectedWaitMs)));
-}
-
-/** @throws model.failed when work in a thread takes longer than the limit; the thread goes on, because nothing can stop it */
-async function watched<T>(options: NetworkOptions, what: string, work: Promise<T>): Promise<T> {
-  const { runLimitMs } = options.limits;
-  const limit = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    options.onHung(`a ${what} took longer than ${runLimitMs} ms`);
-    limit.reject(new AppError('model.failed', { message: `The model did not finish within ${runLimitMs} ms.` }));
-  }, runLimitMs);
-  try {
-    return await Promise.race([work, limit.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
+/** A caller that runs alone shares runs with calls of its own tenant and shape class only. */
+function keyFor({ tenantId, shapeClass, runsAlone }: RunCaller, key: string | null): string | null {
+  return key === null || !runsAlone ? key : JSON.stringify([key, tenantId, shapeClass]);
 }

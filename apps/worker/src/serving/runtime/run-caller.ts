@@ -1,12 +1,12 @@
 import type { OnnxTensor } from './messages.ts';
 
-/** The call that a run is made for, as far as the attribution of a crash needs it. */
+/** The call that a run is made for: whom it is charged to, and what a crash of it is attributed to. */
 export interface RunCaller {
   /** Tenant of the verified token. */
   readonly tenantId: string;
-  /** Coarse size of the call's tensors; see `shapeClassOf`. */
+  /** Coarse size of the item as it was submitted, whatever chunks it runs in; see `shapeClassOf`. */
   readonly shapeClass: string;
-  /** Elements of all its tensors. */
+  /** Elements of all tensors of the item or chunk that runs. */
   readonly elements: number;
   /** Its runs share neither a batch with other tenants nor the process with other runs: it was running when a process crashed. */
   readonly runsAlone: boolean;

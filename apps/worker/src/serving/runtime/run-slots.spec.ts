@@ -1,24 +1,37 @@
 import { describe, expect, it } from 'vitest';
-import { RunSlots, type Runnable } from './run-slots.ts';
+import { RunSlots, type NextRun, type Runnable } from './run-slots.ts';
+import type { Priority } from './waiting-item.ts';
 
-/** A network that always has work; each run is ended by hand. */
+/** A network that always has work of one tenant; each run is ended by hand. */
 class Busy implements Runnable {
   readonly expectedMs: number;
-  readonly hasInteractive: boolean;
+  readonly priority: Priority;
+  readonly tenantId: string;
   readonly log: string[];
   readonly name: string;
+  slots: RunSlots | null = null;
   isWaiting = true;
   runsAlone = false;
   #end: ((ms: number) => void) | null = null;
 
-  constructor(name: string, log: string[], expectedMs: number, hasInteractive = true) {
+  constructor(name: string, log: string[], expectedMs: number, priority: Priority = 'interactive', tenantId = 'acme') {
     this.name = name;
     this.log = log;
     this.expectedMs = expectedMs;
-    this.hasInteractive = hasInteractive;
+    this.priority = priority;
+    this.tenantId = tenantId;
+  }
+
+  next(priority: Priority): NextRun | null {
+    if (priority !== this.priority) return null;
+    const { expectedMs, runsAlone } = this;
+    return { startMs: this.slots?.tenants.startOf(this.tenantId) ?? 0, expectedMs, runsAlone };
   }
 
   start(): Promise<number> {
+    this.slots?.tenants.began(this.tenantId);
+    const { tenantId, runsAlone } = this;
+    this.slots?.charge({ tenantId, shapeClass: '0x0', elements: 1, runsAlone }, this.expectedMs);
     this.log.push(this.name);
     this.isWaiting = false;
     return new Promise((resolve) => {
@@ -36,7 +49,10 @@ class Busy implements Runnable {
 }
 
 async function woken(slots: RunSlots, ...networks: Busy[]): Promise<void> {
-  for (const network of networks) slots.add(network);
+  for (const network of networks) {
+    network.slots = slots;
+    slots.add(network);
+  }
   slots.wake();
   await new Promise((resolve) => setImmediate(resolve));
 }
@@ -89,9 +105,44 @@ describe('the slots of a process', () => {
     expect(log.slice(2)).toContain('third');
   });
 
+  it('share the time of the process, not of a slot, between a tenant whose runs must be alone and another', async () => {
+    const log: string[] = [];
+    const [alone, ...others] = ['alone', 'other 1', 'other 2'].map((name) => new Busy(name, log, 1, 'interactive', name.slice(0, 5))) as [
+      Busy,
+      Busy,
+      Busy,
+    ];
+    alone.runsAlone = true;
+    await woken(new RunSlots(2), alone, ...others);
+    for (let i = 0; i < 90; i++) await Promise.all([alone, ...others].map((network) => network.end()));
+    const runsOf = (prefix: string): number => log.filter((name) => name.startsWith(prefix)).length;
+    // Two runs of the other take place at once.
+    expect(runsOf('other') / runsOf('alone')).toBeGreaterThan(1.8);
+    expect(runsOf('other') / runsOf('alone')).toBeLessThan(2.2);
+  });
+
   it('put interactive work first', async () => {
     const log: string[] = [];
-    await woken(new RunSlots(1), new Busy('batch', log, 1, false), new Busy('interactive', log, 1));
+    await woken(new RunSlots(1), new Busy('batch', log, 1, 'batch'), new Busy('interactive', log, 1));
     expect(log).toEqual(['interactive']);
+  });
+
+  it('give batch work a sixteenth of the time while interactive work never ends', async () => {
+    const log: string[] = [];
+    const networks = [new Busy('interactive', log, 2), new Busy('batch', log, 2, 'batch', 'other')];
+    await woken(new RunSlots(1), ...networks);
+    for (let i = 0; i < 160; i++) await networks.find(({ name }) => name === log.at(-1))?.end();
+    expect(log.filter((name) => name === 'batch')).toHaveLength(10);
+  });
+
+  it('share the time between tenants, not between the networks that they call', async () => {
+    const log: string[] = [];
+    const ofOne = Array.from({ length: 5 }, (_, index) => new Busy(`one ${index}`, log, 10, 'interactive', 'one'));
+    const ofOther = new Busy('other', log, 10, 'interactive', 'other');
+    const networks = [...ofOne, ofOther];
+    await woken(new RunSlots(1), ...networks);
+    for (let i = 0; i < 60; i++) await networks.find(({ name }) => name === log.at(-1))?.end();
+    expect(Math.abs(log.filter((name) => name === 'other').length - 30)).toBeLessThanOrEqual(2);
+    for (const { name } of ofOne) expect(log.filter((entry) => entry === name).length).toBeGreaterThanOrEqual(5);
   });
 });

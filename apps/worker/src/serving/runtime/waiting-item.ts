@@ -1,7 +1,7 @@
 import type { OnnxTensor } from './messages.ts';
 import type { RunCaller } from './run-caller.ts';
 
-/** Who goes first: somebody who waits, or work that may take its time. */
+/** Interactive work has a caller that waits for it; batch work may take its time. */
 export type Priority = 'interactive' | 'batch';
 
 /** Rows that wait for their network. */
@@ -13,21 +13,26 @@ export interface WaitingItem {
   readonly length: number;
   /** What the item costs: rows, or padded elements. */
   readonly units: number;
-  /** Items share a run only when their keys are equal; null: this one runs by itself, also when a shared run was refused. */
+  /** Items share a run only when their keys are equal; null: this one runs by itself, also when a shared run failed. */
   key: string | null;
+  /** The call that it belongs to; its tenant is charged. */
   readonly caller: RunCaller;
   readonly priority: Priority;
   readonly enqueuedAtMs: number;
   /** Its run begins. */
   started(): void;
+  /** Its call was cancelled or has failed: it need not run any more. */
+  readonly isSettled: boolean;
   resolve(result: ItemResult): void;
   reject(error: unknown): void;
 }
 
-/** What an item's run gave, and when it was. */
+/** Outputs of an item, and the times of its run. */
 export interface ItemResult {
   readonly outputs: readonly OnnxTensor[];
-  /** The item left the queue: it is joined with others and handed to the network's thread. */
+  /** Rows of the item. */
+  readonly rows: number;
+  /** The item left the queue: it is concatenated with others and handed to the network's thread. */
   readonly startedAtMs: number;
   /** The network began to run, as far as the length of the run tells. */
   readonly executingAtMs: number;

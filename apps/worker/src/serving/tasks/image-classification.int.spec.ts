@@ -31,7 +31,7 @@ describe('pictures', () => {
     expect(labels.shape).toEqual([5, 10]);
     expect([0, 10, 20, 30, 40].map((at) => labels.data[at])).toEqual(['3', '7', '0', '8', '4']);
     expect(answer.usage).toEqual({ inputs: 5, 'input-tokens': 0 });
-    expect(model.runs.map(({ rows, feeds }) => [rows, feeds[0]?.dims])).toEqual(Array.from({ length: 5 }, () => [1, [1, 1, 28, 28]]));
+    expect(model.runs.map(({ feeds }) => feeds[0]?.dims)).toEqual(Array.from({ length: 5 }, () => [1, 1, 28, 28]));
   });
 
   it('get the same answer as bytes, as base64, and beside others', async () => {

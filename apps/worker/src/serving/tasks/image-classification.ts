@@ -31,7 +31,7 @@ async function classifyImages(
   const keep = topLabels(call.request.parameters);
   const scores = await forEachPicture(call, picturesAtOnce(preparation), async (file, turns) => {
     const picture = await prepareImage(file, preparation, call, turns);
-    const item = { network: MODEL, feeds: [imageFeed(input, picture)], outputs: [output], rows: 1, usage: ONE_INPUT };
+    const item = { network: MODEL, feeds: [imageFeed(input, picture)], outputs: [output], usage: ONE_INPUT };
     const [logits] = await runPrepared(call, item);
     return scoresOf(numbersOf(logits, [1, null]), modelPackage.isMultiLabel);
   });

@@ -1,6 +1,6 @@
 import { AppError } from '@weir/kernel';
 import { decodeTensor, type RequestTensor } from '@weir/open-inference';
-import { MODEL } from '../model-package/model-package.ts';
+import { MODEL, type ModelPackage } from '../model-package/model-package.ts';
 import { RunRefusedError } from '../runtime/run-refused.ts';
 import { rawUsage } from './raw-usage.ts';
 import { keepStates, stateFeeds, statesOf } from './recurrent-state.ts';
@@ -24,6 +24,7 @@ export async function runTensors(call: TaskCall): Promise<TaskAnswer> {
   const signature = signatureOfRole(version.signatures, MODEL);
   const states = statesOf(call);
   assertFits(signature, request.inputs, new Set(states.map(({ input }) => input)));
+  assertLength(version.modelPackage, request.inputs);
   const usage = rawUsage(call);
   const wanted = outputNames(signature, call);
   const rows = rowsOf(signature, request.inputs);
@@ -32,7 +33,7 @@ export async function runTensors(call: TaskCall): Promise<TaskAnswer> {
   const feeds = [...given, ...stateFeeds(absent, sequence, rows)];
   const outputs = [...new Set([...wanted, ...(sequence === null ? [] : states.map(({ output }) => output))])];
   try {
-    const results = await call.run({ network: MODEL, feeds, outputs, rows, usage });
+    const results = await call.run({ network: MODEL, feeds, outputs, usage });
     keepStates(states, sequence, results);
     return { outputs: results.filter(({ name }) => wanted.includes(name)).map(fromOnnx), usage };
   } catch (error) {
@@ -53,6 +54,19 @@ function outputNames({ outputs }: Signature, { request }: TaskCall): string[] {
     }
   }
   return [...new Set(request.outputs.map(({ name }) => name))];
+}
+
+/** @throws model.input_invalid naming a tensor whose rows are longer than the network's longest text */
+function assertLength({ networks, text }: ModelPackage, given: readonly RequestTensor[]): void {
+  if (text === null) return;
+  for (const [index, { name, shape }] of given.entries()) {
+    const length = shape[networks.get(MODEL)?.padding?.inputs.get(name)?.axis ?? -1] ?? 0;
+    if (length > text.maxPositions)
+      throw new AppError('model.input_invalid', {
+        field: `inputs[${index}].shape`,
+        message: `input ${JSON.stringify(name.slice(0, 80))}: rows have ${length} tokens, the model reads at most ${text.maxPositions}`,
+      });
+  }
 }
 
 /** Items of a call with tensors: the size of the first axis that the caller chooses, else one. */

@@ -36,7 +36,7 @@ describe('recommendations', () => {
     expect(outputOf(answer, 'score').data).toEqual(Float32Array.of(3, 2, 0, 0, 1, 0));
     expect(outputOf(answer, 'count').data).toEqual(Int32Array.of(2, 0, 2));
     expect(answer.usage).toEqual({ inputs: 3, 'input-tokens': 0 });
-    expect(model.runs.map(({ rows }) => rows)).toEqual([1, 1, 1]);
+    expect(model.runs.map(({ feeds }) => feeds[0]?.dims[0])).toEqual([1, 1, 1]);
   });
 
   it('of the starter model are what its card measured, and nothing that the user has', async () => {

@@ -81,7 +81,7 @@ async function rankedItems(
     input.datatype === 'INT64'
       ? ({ name: input.name, type: 'int64', dims, data: BigInt64Array.of(BigInt(position)) } as const)
       : ({ name: input.name, type: 'int32', dims, data: Int32Array.of(position) } as const);
-  const item = { network: MODEL, feeds: [feed], outputs: [scoresOutput(signature).name], rows: 1, usage: ONE_INPUT };
+  const item = { network: MODEL, feeds: [feed], outputs: [scoresOutput(signature).name], usage: ONE_INPUT };
   const [output] = await runPrepared(call, item);
   const { data: scores } = numbersOf(output, [1, items.length]);
   const known = seen.get(user);

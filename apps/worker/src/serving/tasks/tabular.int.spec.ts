@@ -143,7 +143,7 @@ describe('a record', () => {
       'weir.json': { tabular: { features: [{ kind: 'number', name: 'x' }] } },
     });
     expect(await values(model, { x: 1 }, { x: 2 }, { x: 3 })).toEqual([1, 2, 3]);
-    expect(model.runs.map(({ rows }) => rows)).toEqual([1, 1, 1]);
+    expect(model.runs.map(({ feeds }) => feeds[0]?.dims[0])).toEqual([1, 1, 1]);
   });
 
   it('is not estimated as something that is no number', async () => {

@@ -54,8 +54,8 @@ export async function openPackage(directory: string, task: Task, { padTo = 0 }: 
     runs.push({ ...item, feeds: item.feeds.map((feed) => ({ ...feed, data: feed.data.slice() as TensorData })) });
     const rule = modelPackage.networks.get(item.network)?.padding ?? null;
     try {
-      if (rule === null || item.length === undefined || padTo <= item.length) return await runSession(session, item.feeds, item.outputs);
-      const { length } = item;
+      const length = rule === null ? 0 : lengthOf(item, rule);
+      if (rule === null || length === 0 || padTo <= length) return await runSession(session, item.feeds, item.outputs);
       const outputs = await runSession(session, padded(item.feeds, rule, padTo), item.outputs);
       return outputs.map((output) => cut(output, rule, length));
     } finally {
@@ -168,6 +168,12 @@ function ortTensor({ type, dims, data }: OnnxTensor): OrtTensor {
   return tensor;
 }
 
+/** Size of the padded axis; 0 where no input has one. */
+function lengthOf({ feeds }: RunItem, { inputs }: PaddingRule): number {
+  const feed = feeds.find(({ name }) => inputs.has(name));
+  return feed?.dims[inputs.get(feed.name)?.axis ?? -1] ?? 0;
+}
+
 /** Feeds whose axes of the length are filled up to `length`. */
 function padded(feeds: readonly OnnxTensor[], rule: PaddingRule, length: number): OnnxTensor[] {
   return feeds.map((feed) => {
@@ -178,7 +184,7 @@ function padded(feeds: readonly OnnxTensor[], rule: PaddingRule, length: number)
 
 /** An output without what was padded. */
 function cut(output: OnnxTensor, { outputs }: PaddingRule, length: number): OnnxTensor {
-  return outputs === null || outputs.rank !== output.dims.length ? output : resized(output, outputs.axis, length, 0);
+  return outputs === 'uncut' || outputs.rank !== output.dims.length ? output : resized(output, outputs.axis, length, 0);
 }
 
 /** The tensor with another size of one axis: cut, or filled at its end. */

@@ -12,17 +12,13 @@ export interface TaskLimits {
   readonly maxAudioSeconds: number;
 }
 
-/** Work for one network of a package: rows that belong together. Rows of different items may share a run. */
+/** Work for one network of a package: rows that belong together. Rows of different items may share a run; sizes are those of the feeds. */
 export interface RunItem {
   /** Which network of the package, by its role; most packages have `model` alone. */
   readonly network: string;
-  /** Each with `rows` as its first axis, where the network has a batch axis. Given away: the buffers are gone afterwards. */
+  /** Each with the rows as its first axis, where the network has a batch axis. Given away: the buffers are gone afterwards. */
   readonly feeds: readonly OnnxTensor[];
   readonly outputs: readonly string[];
-  /** Rows along the first axis. */
-  readonly rows: number;
-  /** Elements of each row along the axis that is padded (tokens); absent where the network pads nothing. */
-  readonly length?: number;
   /**
    * What the call is metered for because of this item, from the moment that its run begins; absent where another item of the call
    * stands for it. Those of all items make the usage of the answer.

@@ -35,8 +35,8 @@ describe('texts', () => {
     expect(outputOf(answer, 'label')).toMatchObject({ datatype: 'BYTES', shape: [2, 1], data: ['POSITIVE', 'NEGATIVE'] });
     expect(answer.usage.inputs).toBe(2);
     const items = model.runs.slice(runs);
-    expect(items.map(({ rows }) => rows)).toEqual([1, 1]);
-    expect(items.reduce((sum, { length = 0 }) => sum + length, 0)).toBe(answer.usage['input-tokens']);
+    expect(items.map(({ feeds }) => feeds[0]?.dims[0])).toEqual([1, 1]);
+    expect(items.reduce((sum, { feeds }) => sum + (feeds[0]?.dims[1] ?? 0), 0)).toBe(answer.usage['input-tokens']);
   });
 
   it('get the same scores beside a longer text as alone, because padding is masked', async () => {

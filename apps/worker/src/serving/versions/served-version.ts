@@ -4,8 +4,9 @@ import { readModelPackage, type ModelPackage } from '../model-package/model-pack
 import type { InferenceUsage } from '@weir/open-inference';
 import type { PlacedVersion } from '../control-messages.ts';
 import type { LoadedSignature, OnnxTensor } from '../runtime/messages.ts';
-import { Network, type NetworkLimits, type NetworkObserver, type ProbeItem } from '../runtime/network.ts';
-import { elementsOf, shapeClassOf, type RunCaller } from '../runtime/run-caller.ts';
+import type { Batching } from '../runtime/network-shape.ts';
+import { Network, type CallAdmission, type NetworkLimits, type NetworkObserver, type ProbeItem } from '../runtime/network.ts';
+import type { RunCaller } from '../runtime/run-caller.ts';
 import { RunRefusedError } from '../runtime/run-refused.ts';
 import type { RunSlots } from '../runtime/run-slots.ts';
 import type { ItemResult, Priority } from '../runtime/waiting-item.ts';
@@ -16,9 +17,12 @@ import { probe } from './batch-probe.ts';
 import { exampleRequests } from './example-request.ts';
 import { providersFor } from './execution-providers.ts';
 import { privateMemoryBytes } from './process-memory.ts';
+import { TenantGate } from './tenant-gate.ts';
 
 /** Longest time that a package's own example may take when the version is loaded. */
 const EXAMPLE_TIMEOUT_MS = 30_000;
+/** Calls of one tenant that are prepared at once: enough to keep the threads that do it busy. */
+const PREPARED_AT_ONCE = 8;
 const NOT_READY_RETRY_MS = 1_000;
 
 export interface ServedVersionOptions {
@@ -50,8 +54,6 @@ export interface CallProgress {
   readonly tenantId: string;
   readonly priority: Priority;
   readonly signal: AbortSignal;
-  /** Its first rows have been let into a queue; it is not refused for the rows that follow. */
-  isAdmitted: boolean;
   /** Notes what of the call has begun to run. */
   readonly started: (usage: InferenceUsage) => void;
 }
@@ -60,15 +62,13 @@ export interface CallProgress {
 class InMemory {
   readonly version: TaskVersion;
   readonly #networks: ReadonlyMap<string, Network>;
-  readonly #admit: ServedVersionOptions['admit'];
   readonly #idle = Promise.withResolvers<void>();
   #calls = 0;
   #isLeaving = false;
 
-  constructor(version: TaskVersion, networks: ReadonlyMap<string, Network>, admit: ServedVersionOptions['admit']) {
+  constructor(version: TaskVersion, networks: ReadonlyMap<string, Network>) {
     this.version = version;
     this.#networks = networks;
-    this.#admit = admit;
   }
 
   get queueLength(): number {
@@ -87,20 +87,20 @@ class InMemory {
     }
   }
 
-  async run(item: RunItem, call: CallProgress): Promise<ItemResult> {
+  /** @throws worker.overloaded when a call would be refused, whatever its items are */
+  assertRoom({ tenantId, priority }: CallProgress): void {
+    for (const network of this.#networks.values()) network.assertRoom(tenantId, priority);
+  }
+
+  async run(item: RunItem, call: CallProgress & { readonly admission: CallAdmission }): Promise<ItemResult> {
     const network = this.#networks.get(item.network);
     if (network === undefined) throw new AppError('model.failed', { cause: new Error(`no network ${item.network}`) });
-    const { tenantId, priority, signal, isAdmitted } = call;
-    const { feeds, outputs, rows, length = 0, usage } = item;
-    const elements = elementsOf(feeds);
-    const shapeClass = shapeClassOf(rows, elements);
-    const caller = { tenantId, shapeClass, elements, runsAlone: this.#admit(tenantId, shapeClass) };
+    const { feeds, outputs, usage } = item;
+    const { tenantId, priority, signal, admission, started } = call;
     const onStarted = (): void => {
-      if (usage !== undefined) call.started(usage);
+      if (usage !== undefined) started(usage);
     };
-    const result = network.submit({ feeds, outputs, rows, length, caller, priority, signal, isAdmitted, onStarted });
-    call.isAdmitted = true;
-    return result;
+    return network.submit({ feeds, outputs, tenantId, priority, signal, admission, onStarted });
   }
 
   /** Frees it when the calls that use it have ended: each has a deadline. */
@@ -114,6 +114,7 @@ class InMemory {
 /** A version that this process takes calls for, whether it is in memory or not. */
 export class ServedVersion {
   readonly #options: ServedVersionOptions;
+  readonly #preparing = new TenantGate(PREPARED_AT_ONCE);
   #inMemory: InMemory | null = null;
   /** Calls that wait until it is in memory. */
   #waiting: PromiseWithResolvers<InMemory> | null = null;
@@ -178,7 +179,7 @@ export class ServedVersion {
       version = await prepareVersion(modelPackage, signatures);
       await this.#warmUp(version, networks);
       if (this.#isRemoved) throw new AppError('model.not_ready');
-      this.#inMemory = new InMemory(version, networks, this.#options.admit);
+      this.#inMemory = new InMemory(version, networks);
       this.#usedAtMs = performance.now();
     } catch (error) {
       await free(version, networks);
@@ -214,16 +215,46 @@ export class ServedVersion {
    * Does `work` with the version in memory; waits for it when it is not.
    *
    * @param work is given the version, and what runs rows on its networks
+   * @throws worker.overloaded when the tenant's share of a queue is full
    * @throws the reason of the call's signal when it is aborted while waiting, and what `refuse` was told
    */
   async use<T>(call: CallProgress, work: (version: TaskVersion, run: (item: RunItem) => Promise<ItemResult>) => Promise<T>): Promise<T> {
     this.#underWay++;
+    const failed = new AbortController();
+    let prepared = (): void => undefined;
     try {
       const inMemory = this.#inMemory ?? (await this.#awaited(call.signal));
-      return await inMemory.use(() => work(inMemory.version, (item) => inMemory.run(item, call)));
+      const { tenantId } = call;
+      const signal = AbortSignal.any([call.signal, failed.signal]);
+      const progress = { ...call, signal, admission: { isAdmitted: false, refusal: undefined } };
+      return await inMemory.use(async () => {
+        prepared = await this.#preparing.enter(tenantId, signal);
+        // A call that would be refused is not prepared first.
+        inMemory.assertRoom(call);
+        return work(inMemory.version, (item) => {
+          prepared();
+          return inMemory.run(item, progress);
+        });
+      });
+    } catch (error) {
+      // What still waits of a call that has failed need not run.
+      failed.abort(error);
+      throw error;
     } finally {
+      prepared();
       this.#underWay--;
       this.#usedAtMs = performance.now();
+    }
+  }
+
+  /** Reads the version, once it is in memory; runs nothing, so that no queue is asked. */
+  async described<T>(signal: AbortSignal, read: (version: TaskVersion) => T): Promise<T> {
+    this.#underWay++;
+    try {
+      const { version } = this.#inMemory ?? (await this.#awaited(signal));
+      return read(version);
+    } finally {
+      this.#underWay--;
     }
   }
 
@@ -249,7 +280,7 @@ export class ServedVersion {
     { weir }: ModelPackage,
     { file, padding }: { file: string; padding: Parameters<typeof Network.load>[0]['padding'] },
   ): Promise<Network> {
-    const { limits, slots, intraOpThreads, executionProviders, maxInstances, observer, record, onBroken } = this.#options;
+    const { limits, slots, intraOpThreads, executionProviders, maxInstances, observer, record, admit, onBroken } = this.#options;
     const { instances = 1, maxBatchSize, runLimitMs, accelerator } = weir.runtime ?? {};
     return Network.load({
       file,
@@ -264,6 +295,7 @@ export class ServedVersion {
       slots,
       observer,
       record,
+      admit,
       onHung: onBroken,
     });
   }
@@ -277,15 +309,13 @@ export class ServedVersion {
       const run = async (item: RunItem): Promise<readonly OnnxTensor[]> => {
         const network = networks.get(item.network);
         if (network === undefined) throw new AppError('model.failed');
-        const { feeds, outputs, rows, length = 0 } = item;
+        const { feeds, outputs } = item;
         if (!samples.has(item.network))
           samples.set(item.network, {
             feeds: feeds.map((feed) => ({ ...feed, data: feed.data.slice() as OnnxTensor['data'] })),
             outputs,
-            rows,
-            length,
           });
-        return (await network.runTogether([{ feeds, outputs, rows, length }]))[0] ?? [];
+        return (await network.runTogether([{ feeds, outputs }]))[0] ?? [];
       };
       // A task may ask for several runs at once, such as the lines of a picture; a network tries out one at a time.
       let before: Promise<unknown> = Promise.resolve();
@@ -302,10 +332,17 @@ export class ServedVersion {
       }
     }
     for (const [role, network] of networks) {
-      const isInvariant = await probe(network, samples.get(role) ?? null);
-      network.isBatched = network.hasBatchAxis && (version.modelPackage.weir.runtime?.batching ?? isInvariant);
+      const measured = await probe(network, samples.get(role) ?? null);
+      network.batching = batchingOf(network, version.modelPackage.weir.runtime?.batching, measured);
     }
   }
+}
+
+/** What the package says of its rows is believed; that padding changes nothing is measured. */
+function batchingOf(network: Network, declared: boolean | undefined, measured: Batching): Batching {
+  if (!network.hasBatchAxis || declared === false) return 'none';
+  if (declared !== true || measured !== 'none') return measured;
+  return network.padding === null ? 'padded' : 'equal-lengths';
 }
 
 async function free(version: TaskVersion | null, networks: ReadonlyMap<string, Network>): Promise<void> {

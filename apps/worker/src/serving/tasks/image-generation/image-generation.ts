@@ -128,7 +128,7 @@ async function drawPicture(call: TaskCall, drawing: Drawing, latent: Float32Arra
   const shape = { name: input.name, dims: [1, ...latentDims] };
   const feed: OnnxTensor =
     input.datatype === 'FP16' ? { ...shape, type: 'float16', data: toHalfBits(latent) } : { ...shape, type: 'float32', data: latent };
-  const [picture] = await runPrepared(call, { network: MODEL, feeds: [feed], outputs: [output], rows: 1, usage: ONE_INPUT });
+  const [picture] = await runPrepared(call, { network: MODEL, feeds: [feed], outputs: [output], usage: ONE_INPUT });
   const numbers = numbersOf(picture, [1, null, null, null]);
   const size = pictureSize(numbers.dims, drawing.layout);
   if (size === null) throw failed(`it gave ${formatShape(numbers.dims)}, which has no axis of 1, 3 or 4 colours`);

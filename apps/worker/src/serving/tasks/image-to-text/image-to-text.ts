@@ -53,7 +53,7 @@ interface Reader {
   readonly longestEdgePixels: number;
   readonly colour: 'rgb' | 'bgr';
   readonly detector: Ports;
-  readonly recogniser: Ports & { readonly isPadded: boolean };
+  readonly recogniser: Ports;
 }
 
 /** One line of text in a picture. */
@@ -78,7 +78,7 @@ export const imageToText = defineTask({
       longestEdgePixels: reading.longestEdgePixels,
       colour: modelPackage.weir.image?.colour === 'rgb' ? 'rgb' : 'bgr',
       detector: detectorPorts(signatures),
-      recogniser: { ...recogniser, isPadded: modelPackage.networks.get(RECOGNISER)?.padding?.inputs.has(recogniser.input) ?? false },
+      recogniser,
     };
   },
   infer: readPictures,
@@ -170,7 +170,7 @@ async function detect(
   const data = await numbersOfPixels(pixels, size, size, { ...DETECTOR_NUMBERS, colour }, false, turns);
   const dims = [1, 3, size.heightPixels, size.widthPixels];
   const feed = { name: detector.input, type: 'float32', dims, data } as const;
-  const item = { network: DETECTOR, feeds: [feed], outputs: [detector.output], rows: 1, usage: ONE_INPUT };
+  const item = { network: DETECTOR, feeds: [feed], outputs: [detector.output], usage: ONE_INPUT };
   const [output] = await runPrepared(call, item);
   const map = numbersOf(output, [1, 1, null, null]);
   const [, , height = 0, width = 0] = map.dims;
@@ -232,8 +232,6 @@ async function readLine(
     network: RECOGNISER,
     feeds: [feed],
     outputs: [recogniser.output],
-    rows: 1,
-    ...(recogniser.isPadded ? { length: widthPixels } : {}),
   });
   if (turns.isOver) await turns.next();
   const probabilities = numbersOf(output, [1, null, characters.length]);

@@ -89,14 +89,14 @@ async function detectionsIn(
   const labelCount = call.version.modelPackage.labels.length;
   const feeds = [imageFeed(input, picture), ...(mask === null ? [] : [maskFeed(mask, picture)])];
   if (outputs.kind === 'queries') {
-    const [logits, boxes] = await runPrepared(call, { network: MODEL, feeds, outputs: [LOGITS, BOXES], rows: 1, usage: ONE_INPUT });
+    const [logits, boxes] = await runPrepared(call, { network: MODEL, feeds, outputs: [LOGITS, BOXES], usage: ONE_INPUT });
     const scores = numbersOf(logits, [1, null, null]);
     // A network that knows which part is the picture speaks of that part, any other of all that it was given.
     const size: ImageSize = mask === null ? picture : picture.content;
     const places = numbersOf(boxes, [1, scores.dims[1] ?? null, 4]);
     return best(await detectionsOfQueries(scores, places, labelCount, threshold, size, turns), MAX_DETECTIONS);
   }
-  const [output] = await runPrepared(call, { network: MODEL, feeds, outputs: [outputs.name], rows: 1, usage: ONE_INPUT });
+  const [output] = await runPrepared(call, { network: MODEL, feeds, outputs: [outputs.name], usage: ONE_INPUT });
   const { detections, layout } = await detectionsOfAnchors(numbersOf(output, [1, null, null]), labelCount, threshold, turns);
   return layout.kind === 'final' ? best(detections, MAX_DETECTIONS) : withoutDuplicates(detections, overlap, turns);
 }

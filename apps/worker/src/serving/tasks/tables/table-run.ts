@@ -50,7 +50,7 @@ export async function runTable(call: TaskCall, { features, columns }: Table, out
   const parts = batch === 1 ? records.map((record) => [record]) : [records];
   const results = await Promise.all(
     parts.map(async (part) => {
-      const item = { network: MODEL, feeds: feedsOf(columns, part), outputs: [output], rows: part.length };
+      const item = { network: MODEL, feeds: feedsOf(columns, part), outputs: [output] };
       const [result] = await runPrepared(call, { ...item, usage: { inputs: part.length, 'input-tokens': 0 } });
       return numbersOf(result, result?.dims.length === 1 ? [part.length] : [part.length, null]);
     }),

@@ -31,7 +31,7 @@ export function textItem({ inputs }: Signature, ids: Int32Array, outputs: readon
       ? { name, type: 'int32', dims: [1, ids.length], data: values }
       : { name, type: 'int64', dims: [1, ids.length], data: BigInt64Array.from(values, BigInt) };
   });
-  return { network: MODEL, feeds, outputs, rows: 1, length: ids.length, usage: { inputs: 1, 'input-tokens': ids.length } };
+  return { network: MODEL, feeds, outputs, usage: { inputs: 1, 'input-tokens': ids.length } };
 }
 
 function valueOf(input: string, id: number, position: number): number {

@@ -30,7 +30,10 @@ afterEach(async () => {
 async function open(content: object, limits: Partial<TokenizerLimits> = {}): Promise<TextTokenizer> {
   const tokenizerFile = join(directory, 'tokenizer.json');
   await writeFile(tokenizerFile, JSON.stringify(content));
-  tokenizer = await TextTokenizer.open({ tokenizerFile, tokenizerConfigFile: null, maxTokens: 16, padTokenId: 0 }, limits);
+  tokenizer = await TextTokenizer.open(
+    { tokenizerFile, tokenizerConfigFile: null, maxTokens: 16, maxPositions: 16, padTokenId: 0 },
+    limits,
+  );
   return tokenizer;
 }
 

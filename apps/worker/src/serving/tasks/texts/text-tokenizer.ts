@@ -30,6 +30,8 @@ const LIMITS: TokenizerLimits = { stallMs: 5_000, loadMs: 60_000, maxCharacters:
 const MAX_HEAP_MIB = 1_024;
 /** What a text leaves behind is collected soon. */
 const YOUNG_GENERATION_MIB = 4;
+/** V8's default, half a gigabyte, counts against the memory limit of the process; V8 aborts the process when that is reached. */
+const CODE_RANGE_MIB = 16;
 const RETRY_AFTER_MS = 1_000;
 const MAX_PROBLEM_LENGTH = 200;
 
@@ -123,7 +125,11 @@ export class TextTokenizer {
       workerData: this.#source,
       stdout: true,
       stderr: true,
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB, maxOldGenerationSizeMb: MAX_HEAP_MIB },
+      resourceLimits: {
+        maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB,
+        maxOldGenerationSizeMb: MAX_HEAP_MIB,
+        codeRangeSizeMb: CODE_RANGE_MIB,
+      },
     });
     const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
     const thread: Thread = { worker, ready };

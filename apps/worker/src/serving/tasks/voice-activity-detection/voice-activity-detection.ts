@@ -154,7 +154,6 @@ async function hear(
       network: MODEL,
       feeds: [soundFeed(input, data), ...(sampleRateInput === null ? [] : [sampleRateFeed(sampleRateInput, sampleRateHz)]), ...feeds],
       outputs: [output, ...states.map((state) => state.output)],
-      rows: 1,
       // The audio is one input, metered whole when its first frame runs.
       ...(frame === 0 ? { usage } : {}),
     });
