@@ -1,7 +1,7 @@
 import { entitlementSchema, type Entitlement } from '@weir/contracts';
 import { idInput } from '@weir/platform/graphql';
 import { z } from 'zod';
-import { planCode, tenantId, type Plan } from '../plans/plan.ts';
+import { planCode, type Plan } from '../plans/plan.ts';
 
 /** A tenant's subscription to a plan. */
 export interface Subscription {

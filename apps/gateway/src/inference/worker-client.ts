@@ -338,13 +338,16 @@ function text(header: string | string[] | undefined): string | undefined {
 const ELSEWHERE: ReadonlySet<string> = new Set(['model.not_found', 'model.not_ready', 'service.starting', 'service.stopping']);
 
 /** The worker's error in the table's terms; a worker that is not ours may send another code or none. */
-function errorOf(status: number, headers: Record<string, string | string[] | undefined>, body: Buffer): AppError | WorkerLostError | Interruption {
+function errorOf(
+  status: number,
+  headers: Record<string, string | string[] | undefined>,
+  body: Buffer,
+): AppError | WorkerLostError | Interruption {
   const code = text(headers[ERROR_CODE_HEADER]);
   // It announced the model before it was restarted or told to stop: another worker may have it.
   if (code !== undefined && ELSEWHERE.has(code)) return new WorkerLostError(new AppError('model.not_ready'));
   const started = text(headers[USAGE_HEADER]);
-  if (started !== undefined && (code === 'request.timeout' || code === 'request.cancelled'))
-    return new Interruption(code, started);
+  if (started !== undefined && (code === 'request.timeout' || code === 'request.cancelled')) return new Interruption(code, started);
   const retryAfterSeconds = Number(text(headers['retry-after']));
   const retryAfterMs = Number.isFinite(retryAfterSeconds) && retryAfterSeconds > 0 ? retryAfterSeconds * 1000 : undefined;
   const message = messageOf(body);

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { createLogger } from '@weir/platform/telemetry';
-import { eventually, freshDatabase, type TestDatabase } from '@weir/testing';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { specDatabase, type SpecDatabase } from '../database/database.fixture.ts';
+import { createLogger } from '../telemetry/index.ts';
 import { awaitPostgres, type AwaitPostgresOptions } from './await-postgres.ts';
 
+const WAIT = { timeout: 10_000 };
 const logger = createLogger({ service: 'spec', instanceId: 'spec', level: 'silent' });
 
 /** The address of the run's PostgreSQL on a port that refuses connections until `open`. */
@@ -44,17 +45,17 @@ class Outage {
 }
 
 describe('a service that is started while PostgreSQL is unreachable', () => {
-  let database: TestDatabase;
+  let database: SpecDatabase;
   let outage: Outage;
   let options: AwaitPostgresOptions;
   let stop: AbortController;
 
   beforeAll(async () => {
-    database = await freshDatabase();
+    database = await specDatabase();
   });
 
   beforeEach(async () => {
-    outage = new Outage(database.busUrl, await freePort());
+    outage = new Outage(database.urlOf('bus'), await freePort());
     stop = new AbortController();
     options = {
       urls: [database.urlOf('auth'), outage.url],
@@ -75,7 +76,7 @@ describe('a service that is started while PostgreSQL is unreachable', () => {
 
   it('is live and not ready, refuses calls with a code, and goes on when PostgreSQL answers, with its port free again', async () => {
     const waiting = awaitPostgres(options);
-    await eventually(async () => (await get('/health/live')).status === 200);
+    await vi.waitFor(async () => expect((await get('/health/live')).status).toBe(200), WAIT);
     const ready = await get('/health/ready');
     expect([ready.status, await ready.json()]).toEqual([503, { status: 'not ready', checks: { database: false } }]);
     const call = await get('/graphql');
@@ -87,13 +88,13 @@ describe('a service that is started while PostgreSQL is unreachable', () => {
 
   it('ends its wait when it is told to', async () => {
     const waiting = awaitPostgres(options);
-    await eventually(async () => (await get('/health/live')).status === 200);
+    await vi.waitFor(async () => expect((await get('/health/live')).status).toBe(200), WAIT);
     stop.abort(new Error('the launcher ended'));
     await expect(waiting).rejects.toThrow('the launcher ended');
   });
 
   it('leaves a wrong password to the boot to report', async () => {
-    const url = new URL(database.busUrl);
+    const url = new URL(database.urlOf('bus'));
     url.password = 'wrong';
     await expect(awaitPostgres({ ...options, urls: [url.href] })).resolves.toBeUndefined();
   });
