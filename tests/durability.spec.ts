@@ -251,10 +251,10 @@ describe('what was promised to callers outlives restarts, replays and a full dis
         });
         return { k: tenantId, v: JSON.stringify({ ...envelope, data }), h: { 'event-type': envelope.type } };
       });
-      const appended = `select bus.append((
+      const appended = `select bus.append('inference.usage', (
         select json_agg(json_build_object('p', log.id, 'k', record->>'k', 'v', record->>'v', 'h', record->'h'))
         from json_array_elements('${JSON.stringify(records)}') as record, bus.topic_partition as log
-        where log.topic = 'inference.usage' and log.partition = 0), false, 10000)`;
+        where log.topic = 'inference.usage' and log.partition = 0), 10000)`;
       await asRole('bus', appended);
     };
     const isMetered = (calls: number): Promise<unknown> =>
