@@ -77,6 +77,13 @@ const ROOT_FIELDS: Readonly<Record<string, RootField>> = {
   },
   'Query.invoices': { needs: 'invoices.read', ...page('invoices', 'id lines { amount }') },
   'Query.me': { needs: null, document: '{ me { id email } }', harmless: none, greedy: none, gives: 'nothing of theirs' },
+  'Query.billingReconciliation': {
+    needs: 'operator',
+    document: 'query ($id: ID!) { billingReconciliation(tenantId: $id) { periodStart } }',
+    harmless: () => ({ id: NOBODY }),
+    greedy: ({ tenantId }) => ({ id: tenantId }),
+    gives: 'access.forbidden',
+  },
   'Query.meteringReconciliation': {
     needs: 'operator',
     document: 'query ($id: ID!) { meteringReconciliation(tenantId: $id) { tenantId calls } }',

@@ -13,6 +13,7 @@ import type { Clock, Ids } from '@weir/kernel';
 import type { EventBus } from '../bus/event-bus.ts';
 import { SettingsError } from '../config/index.ts';
 import type { BaseSettings } from '../service/base-settings.ts';
+import { awaitPostgres } from '../service/await-postgres.ts';
 import { Readiness } from '../service/readiness.ts';
 import { CLOCK, EVENT_BUS, IDS, LOGGER, METRICS, SERVICE, SETTINGS, type ServiceIdentity } from '../service/tokens.ts';
 import type { Logger, Registry } from '../telemetry/index.ts';
@@ -85,6 +86,7 @@ export class DatabaseModule {
               settings.migrationsDirectory === undefined
                 ? undefined
                 : path.join(settings.migrationsDirectory, options.service, 'migrations');
+            await awaitPostgres({ ...settings, url, logger });
             const applied = await migrate({ url, schema: options.service, directory });
             if (applied.length > 0) logger.info({ applied }, 'database migrated');
             return new Database({

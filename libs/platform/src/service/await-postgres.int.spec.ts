@@ -1,3 +1,4 @@
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -48,7 +49,6 @@ describe('a service that is started while PostgreSQL is unreachable', () => {
   let database: SpecDatabase;
   let outage: Outage;
   let options: AwaitPostgresOptions;
-  let stop: AbortController;
 
   beforeAll(async () => {
     database = await specDatabase();
@@ -56,19 +56,15 @@ describe('a service that is started while PostgreSQL is unreachable', () => {
 
   beforeEach(async () => {
     outage = new Outage(database.urlOf('bus'), await freePort());
-    stop = new AbortController();
     options = {
-      urls: [database.urlOf('auth'), outage.url],
+      url: outage.url,
       host: '127.0.0.1',
       port: await freePort(),
-      applicationName: 'spec',
       logger,
-      signal: stop.signal,
     };
   });
 
   afterEach(() => {
-    stop.abort();
     outage.close();
   });
 
@@ -86,17 +82,21 @@ describe('a service that is started while PostgreSQL is unreachable', () => {
     await expect(get('/health/live')).rejects.toThrow('fetch failed');
   });
 
-  it('ends its wait when it is told to', async () => {
-    const waiting = awaitPostgres(options);
+  it('ends its wait with the launcher that started it', async () => {
+    const service = fork(new URL('./await-postgres-process.fixture.ts', import.meta.url), [options.url, String(options.port)], {
+      execArgv: ['--conditions=@weir/source', '--disable-warning=ExperimentalWarning'],
+      stdio: 'ignore',
+    });
+    const ended = once(service, 'exit');
     await vi.waitFor(async () => expect((await get('/health/live')).status).toBe(200), WAIT);
-    stop.abort(new Error('the launcher ended'));
-    await expect(waiting).rejects.toThrow('the launcher ended');
+    service.disconnect();
+    expect(await ended).toEqual([1, null]);
   });
 
   it('leaves a wrong password to the boot to report', async () => {
     const url = new URL(database.urlOf('bus'));
     url.password = 'wrong';
-    await expect(awaitPostgres({ ...options, urls: [url.href] })).resolves.toBeUndefined();
+    await expect(awaitPostgres({ ...options, url: url.href })).resolves.toBeUndefined();
   });
 });
 

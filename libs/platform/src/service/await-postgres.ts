@@ -9,56 +9,55 @@ import type { Logger } from '../telemetry/index.ts';
 const STARTING_RETRY_MS = 1_000;
 
 export interface AwaitPostgresOptions {
-  /** Addresses without which the service cannot start. */
-  readonly urls: readonly string[];
+  /** Address without which the service cannot start. */
+  readonly url: string;
   /** Where the service will listen. */
   readonly host: string;
   readonly port: number;
-  readonly applicationName: string;
   readonly logger: Logger;
-  /** Ends the wait. */
-  readonly signal: AbortSignal;
 }
 
 /**
- * Waits until PostgreSQL accepts connections at each address, with back-off (at most 2 s) and without an end, so that a service
+ * Waits until PostgreSQL accepts connections, with back-off (at most 2 s) and without an end, so that a service
  * that is started during an outage of its database is up as soon as the outage is over. While it waits, its port answers
  * `/health/live` with 200, `/health/ready` with 503 and everything else with `service.starting`. An error that is none of the
  * connection, such as a wrong password, is left to the boot to report.
  *
- * @throws the reason of `signal` when it is aborted
+ * @throws Error when the launcher that started this process ends meanwhile
  */
 export async function awaitPostgres(options: AwaitPostgresOptions): Promise<void> {
-  const { logger, signal } = options;
+  const { url, logger } = options;
+  const abandoned = new AbortController();
+  const abandon = (): void => abandoned.abort(new Error('the launcher ended before the database was reachable'));
+  process.once('disconnect', abandon);
   let server: Server | undefined;
   try {
     const backOff = new BackOff(RECONNECT_BACK_OFF);
     for (;;) {
-      const error = await connectionErrorOf(options);
+      const error = await connectionErrorOf(url);
       if (error === null) break;
       if (server === undefined) {
         logger.warn({ err: error }, 'the database is unreachable: the service waits for it');
         server = await serveHealth(options);
       }
-      await pause(backOff.nextMs(), signal);
-      signal.throwIfAborted();
+      await pause(backOff.nextMs(), abandoned.signal);
+      abandoned.signal.throwIfAborted();
     }
     if (server !== undefined) logger.info('the database is reachable');
   } finally {
+    process.off('disconnect', abandon);
     if (server !== undefined) await closed(server);
   }
 }
 
-/** The connection error of the first address that does not answer, or null. */
-async function connectionErrorOf({ urls, applicationName }: AwaitPostgresOptions): Promise<unknown> {
-  for (const url of urls) {
-    try {
-      await withClient(connectionConfig({ url, schema: 'public', applicationName }), (client) => client.query('select 1'));
-    } catch (error) {
-      if (isConnectionError(error)) return error;
-    }
+/** Why no connection could be made, or null when one was. */
+async function connectionErrorOf(url: string): Promise<unknown> {
+  try {
+    await withClient(connectionConfig({ url, schema: 'public', applicationName: 'weir boot' }), (client) => client.query('select 1'));
+    return null;
+  } catch (error) {
+    return isConnectionError(error) ? error : null;
   }
-  return null;
 }
 
 async function serveHealth({ host, port }: AwaitPostgresOptions): Promise<Server> {

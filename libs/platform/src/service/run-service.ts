@@ -8,7 +8,6 @@ import { loadSettings, readEnvironment, SettingsError, type SettingDefinitions, 
 import { hangUpWhenAnswered } from '../http/hang-up.ts';
 import { AppErrorFilter, trustIn } from '../http/index.ts';
 import { createLogger, createMetrics, startTracing, type Logger } from '../telemetry/index.ts';
-import { awaitPostgres } from './await-postgres.ts';
 import { baseSettings, type BaseSettings } from './base-settings.ts';
 import { busConfigOf } from './bus-config.ts';
 import { refuseBadAddress, refuseBrokenRequest, refuseCompressedBodies, refuseWhileStopping } from './early-refusals.ts';
@@ -17,7 +16,7 @@ import { readKeySet, readSigningKey } from './keys.ts';
 import { NestLogger } from './nest-logger.ts';
 import { Readiness } from './readiness.ts';
 import { ServiceModule, type ServiceParts } from './service.module.ts';
-import { TOKEN_VERIFIER, type ServiceIdentity } from './tokens.ts';
+import { TOKEN_VERIFIER } from './tokens.ts';
 
 /** Largest body that a service takes on its internal port, unless it says otherwise. */
 const DEFAULT_BODY_LIMIT_BYTES = 1_048_576;
@@ -108,7 +107,6 @@ export async function runService<D extends SettingDefinitions>(definition: Servi
   const logger = createLogger({ service: service.name, instanceId: service.instanceId, level: settings.logLevel });
   const tracing = startTracing({ service: service.name, otlpEndpoint: settings.otlpEndpoint });
   try {
-    await untilDatabasesAnswer(service, settings, logger);
     const bus = createEventBus(busConfigOf(settings), { logger, clientId: service.instanceId });
     const running = await startService(definition, {
       service,
@@ -131,26 +129,6 @@ export async function runService<D extends SettingDefinitions>(definition: Servi
     process.exitCode = 1;
     // What was opened before the failure must not keep the process alive.
     setTimeout(() => process.exit(1), 500).unref();
-  }
-}
-
-/** Waits for the service's own PostgreSQL and for that of the embedded bus. The process ends when its launcher does meanwhile. */
-async function untilDatabasesAnswer(service: ServiceIdentity, settings: BaseSettings, logger: Logger): Promise<void> {
-  const waiting = new AbortController();
-  const abandon = (): void => waiting.abort(new Error('the launcher ended'));
-  process.once('disconnect', abandon);
-  const busUrl = settings.bus === 'embedded' ? settings.busUrl : undefined;
-  try {
-    await awaitPostgres({
-      urls: [settings.databaseUrl, busUrl].filter((url) => url !== undefined),
-      host: settings.host,
-      port: settings.port,
-      applicationName: `weir ${service.instanceId} boot`,
-      logger,
-      signal: waiting.signal,
-    });
-  } finally {
-    process.off('disconnect', abandon);
   }
 }
 

@@ -4,6 +4,7 @@ import { topicsOf, type TopicDefinition } from '@weir/contracts';
 import { systemClock, systemIds, type Clock, type Ids } from '@weir/kernel';
 import type { EventBus } from '../bus/event-bus.ts';
 import type { Logger, Registry } from '../telemetry/index.ts';
+import { awaitPostgres } from './await-postgres.ts';
 import type { BaseSettings } from './base-settings.ts';
 import { ConsumerMonitor } from './consumer-monitor.ts';
 import { Readiness } from './readiness.ts';
@@ -38,6 +39,8 @@ export interface ServiceParts {
 class BusLifecycle implements OnModuleInit, OnApplicationShutdown {
   readonly #bus: EventBus;
   readonly #readiness: Readiness;
+  readonly #settings: BaseSettings;
+  readonly #logger: Logger;
   readonly #topics: readonly TopicDefinition[];
   readonly #consumers: ConsumerMonitor;
 
@@ -46,15 +49,20 @@ class BusLifecycle implements OnModuleInit, OnApplicationShutdown {
     @Inject(Readiness) readiness: Readiness,
     @Inject(SERVICE) service: ServiceIdentity,
     @Inject(SETTINGS) settings: BaseSettings,
+    @Inject(LOGGER) logger: Logger,
     @Inject(ConsumerMonitor) consumers: ConsumerMonitor,
   ) {
     this.#bus = bus;
     this.#readiness = readiness;
+    this.#settings = settings;
+    this.#logger = logger;
     this.#consumers = consumers;
     this.#topics = topicsOf(service.name, { size: settings.busSize, retentionDays: settings.busRetentionDays });
   }
 
   async onModuleInit(): Promise<void> {
+    const { bus, busUrl } = this.#settings;
+    if (bus === 'embedded' && busUrl !== undefined) await awaitPostgres({ ...this.#settings, url: busUrl, logger: this.#logger });
     await this.#bus.ensureTopics(this.#topics);
     // Only the first contact: a service that has state to serve stays ready while the bus is away.
     let hasBeenHealthy = false;
