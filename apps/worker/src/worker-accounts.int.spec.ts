@@ -53,61 +53,62 @@ function canRead({ uid, gid }: { uid: number; gid: number }, file: string): bool
   return spawnSync('/bin/sh', ['-c', script, file], { uid, gid, stdio: 'ignore', cwd: '/' }).status === 0;
 }
 
-describe.runIf(isRootOnLinux)('serving processes of a worker that runs as root', () => {
-  it('run as a user of their own for each trust class, without groups and the way to other privileges', async () => {
-    worker = await start();
-    for (const tenant of ['acme', 'globex']) await placed(`model-of-${tenant}`, tenant);
-    const processes = await servingProcesses();
-    expect(processes.map(({ uid, gid, groups }) => ({ uid, gid, groups }))).toEqual([
-      { uid: 64_200, gid: 64_200, groups: '' },
-      { uid: 64_201, gid: 64_201, groups: '' },
-    ]);
-    expect(processes.every(({ noNewPrivileges }) => noNewPrivileges)).toBe(true);
-    for (const tenant of ['acme', 'globex'])
-      expect(
-        (await worker.infer(`model-of-${tenant}`, { inputs: [{ name: 'x', shape: [1, 2], datatype: 'FP32', data: [1, 2] }] })).status,
-      ).toBe(200);
-  });
+if (isRootOnLinux)
+  describe('serving processes of a worker that runs as root', () => {
+    it('run as a user of their own for each trust class, without groups and the way to other privileges', async () => {
+      worker = await start();
+      for (const tenant of ['acme', 'globex']) await placed(`model-of-${tenant}`, tenant);
+      const processes = await servingProcesses();
+      expect(processes.map(({ uid, gid, groups }) => ({ uid, gid, groups }))).toEqual([
+        { uid: 64_200, gid: 64_200, groups: '' },
+        { uid: 64_201, gid: 64_201, groups: '' },
+      ]);
+      expect(processes.every(({ noNewPrivileges }) => noNewPrivileges)).toBe(true);
+      for (const tenant of ['acme', 'globex'])
+        expect(
+          (await worker.infer(`model-of-${tenant}`, { inputs: [{ name: 'x', shape: [1, 2], datatype: 'FP32', data: [1, 2] }] })).status,
+        ).toBe(200);
+    });
 
-  it('read the files of their own models, and no keys, no other files of the platform, nothing of each other', async () => {
-    worker = await start();
-    for (const tenant of ['acme', 'globex']) await placed(`model-of-${tenant}`, tenant);
-    const [acme, globex] = await servingProcesses();
-    if (acme === undefined || globex === undefined) throw new Error('two processes are running');
-    const folders = (await readdir(path.join(cache(), 'packages'))).map((name) => path.join(cache(), 'packages', name));
-    const folderOf = ({ gid }: { gid: number }): string => folders.find((folder) => folder.endsWith(`-${gid}`)) ?? '';
-    const flights = (await readdir(path.join(cache(), 'flights'))).map((name) => path.join(cache(), 'flights', name));
-    const [blob = ''] = await readdir(path.join(cache(), 'blobs'));
+    it('read the files of their own models, and no keys, no other files of the platform, nothing of each other', async () => {
+      worker = await start();
+      for (const tenant of ['acme', 'globex']) await placed(`model-of-${tenant}`, tenant);
+      const [acme, globex] = await servingProcesses();
+      if (acme === undefined || globex === undefined) throw new Error('two processes are running');
+      const folders = (await readdir(path.join(cache(), 'packages'))).map((name) => path.join(cache(), 'packages', name));
+      const folderOf = ({ gid }: { gid: number }): string => folders.find((folder) => folder.endsWith(`-${gid}`)) ?? '';
+      const flights = (await readdir(path.join(cache(), 'flights'))).map((name) => path.join(cache(), 'flights', name));
+      const [blob = ''] = await readdir(path.join(cache(), 'blobs'));
 
-    expect(canRead(acme, path.join(folderOf(acme), 'model.onnx'))).toBe(true);
-    for (const file of [
-      path.join(home, 'keys'),
-      path.join(home, 'keys', 'worker.json'),
-      cache(),
-      path.join(cache(), 'packages'),
-      path.join(cache(), 'blobs', blob),
-      folderOf(globex),
-      path.join(folderOf(globex), 'model.onnx'),
-      `/proc/${process.pid}/environ`,
-      `/proc/${globex.pid}/environ`,
-      `/proc/${globex.pid}/mem`,
-    ])
-      expect(canRead(acme, file), file).toBe(false);
-    expect(flights.map((file) => canRead(acme, file)).sort()).toEqual([false, true]);
-  });
+      expect(canRead(acme, path.join(folderOf(acme), 'model.onnx'))).toBe(true);
+      for (const file of [
+        path.join(home, 'keys'),
+        path.join(home, 'keys', 'worker.json'),
+        cache(),
+        path.join(cache(), 'packages'),
+        path.join(cache(), 'blobs', blob),
+        folderOf(globex),
+        path.join(folderOf(globex), 'model.onnx'),
+        `/proc/${process.pid}/environ`,
+        `/proc/${globex.pid}/environ`,
+        `/proc/${globex.pid}/mem`,
+      ])
+        expect(canRead(acme, file), file).toBe(false);
+      expect(flights.map((file) => canRead(acme, file)).sort()).toEqual([false, true]);
+    });
 
-  it('run as root where the operator says so', async () => {
-    worker = await start({ WEIR_WORKER_SERVING_UID_BASE: '0' });
-    await placed('model', 'acme');
-    expect((await servingProcesses()).map(({ uid }) => uid)).toEqual([0]);
-  });
+    it('run as root where the operator says so', async () => {
+      worker = await start({ WEIR_WORKER_SERVING_UID_BASE: '0' });
+      await placed('model', 'acme');
+      expect((await servingProcesses()).map(({ uid }) => uid)).toEqual([0]);
+    });
 
-  it('run as root, and the worker says so, where their own user cannot reach the model files', async () => {
-    await chmod(home, 0o700);
-    const lines: string[] = [];
-    worker = await startTestWorker({ WEIR_WORKER_CACHE_DIR: cache() }, (line) => lines.push(line));
-    await placed('model', 'acme');
-    expect((await servingProcesses()).map(({ uid }) => uid)).toEqual([0]);
-    expect(lines.join('')).toContain('an account of their own cannot reach what they need');
+    it('run as root, and the worker says so, where their own user cannot reach the model files', async () => {
+      await chmod(home, 0o700);
+      const lines: string[] = [];
+      worker = await startTestWorker({ WEIR_WORKER_CACHE_DIR: cache() }, (line) => lines.push(line));
+      await placed('model', 'acme');
+      expect((await servingProcesses()).map(({ uid }) => uid)).toEqual([0]);
+      expect(lines.join('')).toContain('an account of their own cannot reach what they need');
+    });
   });
-});

@@ -135,45 +135,47 @@ async function openFiles(): Promise<string[]> {
 }
 
 // Linux alone tells the memory of a process, and which files it has open, in /proc.
-describe.runIf(process.platform === 'linux')('the memory of a serving process', () => {
-  it('holds weights that are in a network’s own file once for each thread, and no copy of the file', async () => {
-    const network = largeNetwork();
-    await place('one-thread', { 'model.onnx': network });
-    await place('two-threads', { 'model.onnx': network, 'weir.json': JSON.stringify({ runtime: { instances: 2 } }) });
-    const empty = await privateBytes();
-    await load('one-thread');
-    const one = await privateBytes();
-    expect(one - empty).toBeLessThan(WEIGHTS_BYTES * 1.1 + THREAD_BYTES);
-    await load('two-threads');
-    expect((await privateBytes()) - one).toBeLessThan(2 * (WEIGHTS_BYTES * 1.1 + THREAD_BYTES));
-  }, 120_000);
+if (process.platform === 'linux')
+  describe('the memory of a serving process', () => {
+    it('holds weights that are in a network’s own file once for each thread, and no copy of the file', async () => {
+      const network = largeNetwork();
+      await place('one-thread', { 'model.onnx': network });
+      await place('two-threads', { 'model.onnx': network, 'weir.json': JSON.stringify({ runtime: { instances: 2 } }) });
+      const empty = await privateBytes();
+      await load('one-thread');
+      const one = await privateBytes();
+      expect(one - empty).toBeLessThan(WEIGHTS_BYTES * 1.1 + THREAD_BYTES);
+      await load('two-threads');
+      expect((await privateBytes()) - one).toBeLessThan(2 * (WEIGHTS_BYTES * 1.1 + THREAD_BYTES));
+    }, 120_000);
 
-  it('does not grow with loads and unloads', async () => {
-    await place(MODEL, { 'model.onnx': largeNetwork() });
-    const cycles = async (count: number): Promise<number> => {
-      for (let cycle = 0; cycle < count; cycle++) {
-        await load(MODEL);
-        await unload(MODEL);
-      }
-      return privateBytes();
-    };
-    const first = await cycles(5);
-    expect(await cycles(15)).toBeLessThan(first + WEIGHTS_BYTES / 4);
-  }, 240_000);
-});
-
-describe.runIf(process.platform === 'linux')('a serving process', () => {
-  it('has an environment of an allow-list, and no secret of its supervisor', async () => {
-    const variables = (await readFile(`/proc/${child.pid}/environ`, 'utf8')).split('\0').filter((line) => line !== '');
-    const names = variables.map((line) => line.slice(0, line.indexOf('=')));
-    expect(names).toContain('ORT_DISABLE_TELEMETRY');
-    expect(names.filter((name) => !ALLOWED.includes(name))).toEqual([]);
-    for (const secret of Object.values(SECRETS)) expect(variables.join('\n')).not.toContain(secret);
+    it('does not grow with loads and unloads', async () => {
+      await place(MODEL, { 'model.onnx': largeNetwork() });
+      const cycles = async (count: number): Promise<number> => {
+        for (let cycle = 0; cycle < count; cycle++) {
+          await load(MODEL);
+          await unload(MODEL);
+        }
+        return privateBytes();
+      };
+      const first = await cycles(5);
+      expect(await cycles(15)).toBeLessThan(first + WEIGHTS_BYTES / 4);
+    }, 240_000);
   });
 
-  it('tells the makers of ONNX Runtime nothing about the models that it loads', async () => {
-    await place(MODEL, { 'model.onnx': linearNetwork({ inputs: 2, outputs: 1 }) });
-    await load(MODEL);
-    expect((await openFiles()).filter((file) => /onnxruntime\.db|mat-debug/.test(file))).toEqual([]);
+if (process.platform === 'linux')
+  describe('a serving process', () => {
+    it('has an environment of an allow-list, and no secret of its supervisor', async () => {
+      const variables = (await readFile(`/proc/${child.pid}/environ`, 'utf8')).split('\0').filter((line) => line !== '');
+      const names = variables.map((line) => line.slice(0, line.indexOf('=')));
+      expect(names).toContain('ORT_DISABLE_TELEMETRY');
+      expect(names.filter((name) => !ALLOWED.includes(name))).toEqual([]);
+      for (const secret of Object.values(SECRETS)) expect(variables.join('\n')).not.toContain(secret);
+    });
+
+    it('tells the makers of ONNX Runtime nothing about the models that it loads', async () => {
+      await place(MODEL, { 'model.onnx': linearNetwork({ inputs: 2, outputs: 1 }) });
+      await load(MODEL);
+      expect((await openFiles()).filter((file) => /onnxruntime\.db|mat-debug/.test(file))).toEqual([]);
+    });
   });
-});
