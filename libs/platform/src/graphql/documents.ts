@@ -14,9 +14,9 @@ import { compileQuery, isCompiledQuery, type CompiledQuery } from 'graphql-jit';
 import { LRUCache } from 'lru-cache';
 import { isCompilable } from './compilable.ts';
 import { exceededLimits, tooComplex, type GraphLimits } from './limits.ts';
-import { OneOfCheck } from './one-of.ts';
 import { rootFieldsOf } from './root-fields.ts';
 import { operationOf, SAFE_RULES, safeSyntaxMessage } from './safe-messages.ts';
+import { VariableCheck } from './variable-check.ts';
 
 /** Documents that are kept parsed, validated and compiled. */
 const MAX_DOCUMENTS = 1_000;
@@ -31,8 +31,7 @@ const MAX_ERRORS = 10;
 export interface PreparedOperation {
   readonly document: DocumentNode;
   readonly node: OperationDefinitionNode;
-  /** graphql-jit does not check `@oneOf` in variables. */
-  readonly oneOf: OneOfCheck;
+  readonly variables: VariableCheck;
   /** Names of the fields that it selects of the root type, fragments resolved. */
   readonly rootFields: ReadonlySet<string>;
   uses: number;
@@ -84,7 +83,7 @@ export class Documents {
     const made: PreparedOperation = {
       document: known.document,
       node,
-      oneOf: new OneOfCheck(this.#schema, node),
+      variables: new VariableCheck(this.#schema, node),
       rootFields: rootFieldsOf(known.document, node),
       uses: 0,
       compiled: undefined,

@@ -35,6 +35,7 @@ export type OperationAdmission<C extends GraphCaller = GraphCaller> = (
 export class GraphRunner {
   readonly schema: GraphQLSchema;
   readonly #documents: Documents;
+  readonly #maxListItems: number;
   readonly #logger: Logger;
   readonly #admit: OperationAdmission | undefined;
 
@@ -42,6 +43,7 @@ export class GraphRunner {
     this.schema = schema;
     this.#admit = admit;
     this.#documents = new Documents(schema, limits);
+    this.#maxListItems = limits.maxListItems;
     this.#logger = logger;
   }
 
@@ -83,19 +85,30 @@ export class GraphRunner {
   }
 
   #run(ready: ReadyOperation): ExecutionResult | Promise<ExecutionResult> {
-    const { operation } = ready;
-    if (!operation.oneOf.holds(ready.variableValues ?? {})) return this.#safe({ errors: [new GraphQLError('oneOf')] }, ready);
-    const result = this.#documents.execute(operation, ready);
+    const refused = this.#refusedVariables(ready);
+    if (refused !== null) return refused;
+    const result = this.#documents.execute(ready.operation, ready);
     return result instanceof Promise ? result.then((settled) => this.#safe(settled, ready)) : this.#safe(result, ready);
   }
 
   /** Starts a subscription; each event's result is made safe as it passes. */
   async subscribe(ready: ReadyOperation): Promise<AsyncGenerator<ExecutionResult> | ExecutionResult> {
-    if (!ready.operation.oneOf.holds(ready.variableValues ?? {})) return this.#safe({ errors: [new GraphQLError('oneOf')] }, ready);
+    const refused = this.#refusedVariables(ready);
+    if (refused !== null) return refused;
     const outcome = await this.#documents.subscribe(ready);
     if (!(Symbol.asyncIterator in outcome))
       return this.#safe(outcome.data === undefined ? { ...outcome, data: isVariableFailure(outcome) ? undefined : null } : outcome, ready);
     return this.#events(outcome, ready);
+  }
+
+  /** The result of an operation whose variables do not fit, or are too many; null when it may run. */
+  #refusedVariables(ready: ReadyOperation): ExecutionResult | null {
+    try {
+      const isFit = ready.operation.variables.fits(ready.variableValues ?? {}, this.#maxListItems);
+      return isFit ? null : this.#safe({ errors: [new GraphQLError('variables')] }, ready);
+    } catch (error) {
+      return this.#refused(toAppError(error), ready);
+    }
   }
 
   #refused(error: AppError, { contextValue }: ReadyOperation): ExecutionResult {

@@ -27,6 +27,8 @@ export interface GraphLimits {
   readonly maxRootFields: number;
   /** `__schema` and `__type` in one document, however often it spreads or aliases them: each may answer with the whole schema. */
   readonly maxIntrospections: number;
+  /** Items of all lists in the variables together, those inside JSON scalars excepted: each is coerced on the thread that serves everybody. */
+  readonly maxListItems: number;
 }
 
 export const DEFAULT_GRAPH_LIMITS: GraphLimits = {
@@ -39,6 +41,7 @@ export const DEFAULT_GRAPH_LIMITS: GraphLimits = {
   maxFields: 2_000,
   maxRootFields: 30,
   maxIntrospections: 1,
+  maxListItems: 100_000,
 };
 
 interface Size {

@@ -1,5 +1,4 @@
 import {
-  coerceInputValue,
   getNamedType,
   GraphQLError,
   isInputObjectType,
@@ -17,6 +16,7 @@ import {
   type OperationDefinitionNode,
   type ValidationRule,
 } from 'graphql';
+import { coerceUntil } from './variable-check.ts';
 
 /** A name that may be repeated to the caller: it cannot hold much of a secret. */
 const NAME = /^[_A-Za-z][_0-9A-Za-z]{0,63}$/;
@@ -103,14 +103,14 @@ export function variableProblems(
       if (isMissing) problems.push({ field: name, message: `Variable "$${name}" of type "${String(type)}" is required.` });
       continue;
     }
-    coerceInputValue(variables[name], type, (path, value: unknown, error) => {
-      if (problems.length >= MAX_PROBLEMS) return;
+    coerceUntil(variables[name], type, (path, value: unknown, error) => {
       const field = [name, ...path].map(segment).join('').replace(/^\./, '');
       const message = withoutSuggestion(error.message);
       const reason = NAMES_ONLY.test(message)
         ? message
         : `A value of type "${String(typeAt(type, path))}" is expected, got ${kindOf(value)}.`;
       problems.push({ field, message: `Variable "$${name}" is not valid at "${field}": ${reason}` });
+      return problems.length >= MAX_PROBLEMS;
     });
   }
   return problems;
