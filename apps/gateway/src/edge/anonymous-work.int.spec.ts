@@ -94,10 +94,25 @@ it.each(['/graphql', '/v2/models/digits/infer', '/v2/repository/index', '/auth/s
   async (path) => {
     const calls = world.worker.calls.length;
     const body = `{"a":"]","b":${'['.repeat(30_000)}${']'.repeat(30_000)}}`;
-    expect(await outcomeOf(await post(path, body, { authorization: `Bearer ${key}` }))).toEqual([400, 'request.invalid']);
+    for (const type of ['application/json', 'application/JSON'])
+      expect(await outcomeOf(await post(path, body, { authorization: `Bearer ${key}`, 'content-type': type }))).toEqual([
+        400,
+        'request.invalid',
+      ]);
     expect(world.worker.calls.length).toBe(calls);
   },
 );
+
+it('a client that disconnects in the middle of its body is counted as request.cancelled, and is no error of the gateway', async () => {
+  const metricsOf = (): Promise<string> => world.gateway.app.get<Registry>(METRICS).metrics();
+  const failures = /^weir_errors_total\{code="internal.error".*$/m.exec(await metricsOf())?.[0];
+  for (const path of SURFACES)
+    send(`POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{`).end();
+  await eventually(async () =>
+    expect(await metricsOf()).toMatch(/^weir_errors_total\{code="request.cancelled",service="gateway"\} [1-9]/m),
+  );
+  expect(/^weir_errors_total\{code="internal.error".*$/m.exec(await metricsOf())?.[0]).toBe(failures);
+});
 
 it('metrics name errors by their code, and no tenant, key or model', async () => {
   const metrics = await world.gateway.app.get<Registry>(METRICS).metrics();

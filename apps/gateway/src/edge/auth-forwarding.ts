@@ -61,7 +61,7 @@ export class AuthForwarding implements OnModuleInit {
   async #mount(scope: FastifyInstance): Promise<void> {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser<Buffer>('*', { parseAs: 'buffer', bodyLimit: MAX_BODY_BYTES }, (request, body, done) => {
-      if (request.headers['content-type']?.includes('json') === true) assertJsonDepth(body);
+      if (/json/i.test(request.headers['content-type'] ?? '')) assertJsonDepth(body);
       done(null, body);
     });
     scope.setErrorHandler((error, request, reply) => sendError(reply, error, requestContext(request).requestId, this.logger));

@@ -44,10 +44,16 @@ const CODE_OF_FRAMEWORK_ERROR: Readonly<Record<string, ErrorCode>> = {
 /** Says in the table's terms what Fastify threw; everything else is `internal.error`. */
 export function fromFastifyError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown;
+  if (isClientDisconnect(thrown)) return new AppError('request.cancelled', { cause: thrown });
   if (thrown instanceof SyntaxError && 'statusCode' in thrown) return new AppError('request.malformed', { cause: thrown });
   const code =
     typeof thrown === 'object' && thrown !== null && 'code' in thrown && typeof thrown.code === 'string'
       ? CODE_OF_FRAMEWORK_ERROR[thrown.code]
       : undefined;
   return code === undefined ? toAppError(thrown) : new AppError(code, { cause: thrown });
+}
+
+/** Node.js ends the stream of a body with this error when the client disconnects before it has sent all of it. */
+function isClientDisconnect(thrown: unknown): boolean {
+  return thrown instanceof Error && thrown.message === 'aborted' && 'code' in thrown && thrown.code === 'ECONNRESET';
 }
