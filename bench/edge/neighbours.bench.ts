@@ -31,8 +31,8 @@ const READ = JSON.stringify({ query: '{ models(first: 5) { nodes { name } } }' }
 const INFER = JSON.stringify({ inputs: [{ name: 'text', shape: [1], datatype: 'BYTES', data: ['The food was wonderful.'] }] });
 
 /**
- * What one tenant's calls take, alone and while somebody else sends bursts, one a second: a GraphQL read and an inference in turns, one
- * at a time, on the whole platform.
+ * Latency of one tenant's calls on the whole platform, alone and beside bursts of another client, one a second: a GraphQL read and an
+ * inference alternately, one at a time.
  */
 export async function benchEdgeNeighbours(): Promise<string> {
   const directory = mkdtempSync(path.join(tmpdir(), 'weir-neighbours-'));
@@ -166,7 +166,7 @@ async function during(attack: Attack, url: string, aggressor: string, victim: st
     child.kill('SIGTERM');
     await once(child, 'exit');
     for (const [name, count] of Object.entries(outcomes)) process.stderr.write(`${attack}: ${count} × ${name}\n`);
-    // What the attack left behind is not the next one's.
+    // Work left over from one attack must not count in the next.
     await sleep(3_000);
   }
 }

@@ -16,7 +16,7 @@ const TEXT = 'The food was wonderful and the staff were kind.';
 const LARGE_ITEMS = 64;
 const LARGE_TEXT = `${TEXT} `.repeat(6);
 
-/** What a tenant notices of another one that calls the same model ten times as often, or with as much as the worker takes. */
+/** Effect on a tenant of another one that calls the same model ten times as often, or with as much as the worker takes. */
 export async function benchFairness(): Promise<string> {
   const serving = await Serving.start({ slots: SLOTS, maxBatchRows: 128 });
   try {

@@ -38,7 +38,7 @@ export const gatewaySettings = defineSettings({
     env: 'WEIR_TRUSTED_PROXIES',
     schema: trustedProxies,
     description:
-      "addresses or networks, comma separated, of the proxies before the gateway, or loopback, linklocal, uniquelocal: the client's address is what they say in X-Forwarded-For; the headers of anybody else are ignored",
+      "addresses or networks, comma separated, of the proxies before the gateway, or loopback, linklocal, uniquelocal: the client's address is the one that they report in X-Forwarded-For; the header of any other peer is ignored",
   },
   authUrl: serviceUrl('WEIR_AUTH_URL', 'auth'),
   registryUrl: serviceUrl('WEIR_REGISTRY_URL', 'registry'),

@@ -7,7 +7,7 @@ export const doubling = onnxModel({
   nodes: [{ operator: 'Add', inputs: ['x', 'x'], outputs: ['y'] }],
 });
 
-/** y = a / b in whole numbers: the least number by -1 is more than there are, and the processor ends the process. */
+/** y = a / b in integers: INT_MIN / -1 overflows, and the processor traps (SIGFPE). */
 export const dividing = onnxModel({
   inputs: [
     { name: 'a', type: 'int32', dims: ['n'] },

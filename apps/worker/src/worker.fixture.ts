@@ -97,7 +97,7 @@ export interface TestWorker {
   urlOf(placement: PlacementState): string | undefined;
   publish(placement: PlacementState): Promise<void>;
   unplace(placement: PlacementState): Promise<void>;
-  /** Waits until the worker announces the version in this state, and as `matches` says. */
+  /** Waits until the worker announces the version in this state and `matches` returns true. */
   announced(
     versionId: string,
     state: AnnouncedVersion['state'],

@@ -5,7 +5,7 @@ import { id, instant, sha256 } from './fields.ts';
 export const keyLimitsSchema = z.object({
   /** Calls a minute; null means the platform's default. */
   requestsPerMinute: z.number().int().positive().nullable(),
-  /** Calls that may be under way at once; null means the platform's default. */
+  /** Calls that may be in flight at once; null means the platform's default. */
   maxInFlight: z.number().int().positive().nullable(),
 });
 export type KeyLimits = z.infer<typeof keyLimitsSchema>;

@@ -81,7 +81,7 @@ ${events.map(([name, event]) => eventSection(name, event, comments)).join('\n\n'
 
 A record that can never be handled (it is not an event, its payload breaks the schema) goes to the topic \`<group>.dead\` with its key, value and headers as they were, before the group goes on behind it. Headers say why and from where: \`dead-reason\` (a sentence without payload), \`dead-group\`, \`dead-topic\`, \`dead-partition\`, \`dead-offset\`, \`dead-key\`, \`dead-type\`. A crash at the wrong moment can write one twice: the same topic, partition and offset are the same record. It is kept for 90 days.
 
-Any other error (a database that is away) is no reason to give a record up: it comes again after a growing wait of at most 10 s, for ever, while later records of its partition wait and other partitions go on. The metrics \`weir_consumer_oldest_unprocessed_seconds\` and \`weir_consumer_lag_records\` show it, and \`/health/ready?verbose\` says \`degraded\` ([operations](operations.md)).
+After any other error (an unavailable database) the record is redelivered with exponential back-off of at most 10 s, without a limit on attempts; later records of its partition wait, other partitions proceed. The metrics \`weir_consumer_oldest_unprocessed_seconds\` and \`weir_consumer_lag_records\` show it, and \`/health/ready?verbose\` reports \`degraded\` ([operations](operations.md)).
 
 ## Adding an event
 

@@ -20,7 +20,7 @@ export interface TopicDefinition {
 }
 
 const DAY_MS = 86_400_000;
-/** Of facts, unless the settings say otherwise. */
+/** Default retention of facts; `TopicSettings.retentionDays` overrides it. */
 const FACT_RETENTION_MS = 30 * DAY_MS;
 
 /** Every topic of the platform (DESIGN: few, fixed, keyed by tenant). */
@@ -167,7 +167,7 @@ export interface BusGrant {
   readonly canRead: boolean;
 }
 
-/** What each service may do on the bus: append to the topics that it writes and to its dead letters, read the topics that it reads. */
+/** Rights of each service on the bus: append to the topics that it writes and to its dead letters, read the topics that it reads. */
 export function busGrants(topics: readonly TopicDefinition[]): readonly BusGrant[] {
   const services = [...new Set(topics.flatMap(({ writtenBy, readBy }) => [...writtenBy, ...readBy]))].sort();
   return services.flatMap((role) => {

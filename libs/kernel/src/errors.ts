@@ -245,7 +245,7 @@ export const ERRORS = {
   'limit.in_flight': {
     kind: 'rate_limited',
     message: 'The key, or its tenant, has too many requests in flight.',
-    remedy: 'Wait for answers before sending more; the message says whose limit it is.',
+    remedy: 'Wait for answers before sending more; the message names the owner of the limit.',
   },
   'limit.spend': {
     kind: 'payment_required',

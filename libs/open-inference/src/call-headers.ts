@@ -53,7 +53,7 @@ export function sequenceId(value: unknown): string | undefined {
   return value === '' || value === 0 ? undefined : String(value);
 }
 
-/** The JSON of a message as its bytes; nothing when the header that says how long it is makes no sense. */
+/** The JSON part of a message, as bytes; empty when the header with its length is invalid. */
 export function jsonPartOf({ body, headers }: EncodedMessage): Buffer {
   const length = headers[HEADER_LENGTH_HEADER];
   return length === undefined ? body : body.subarray(0, Number(length) || 0);

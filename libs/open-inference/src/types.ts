@@ -148,7 +148,7 @@ export const USAGE_HEADER = 'x-weir-usage';
 /** Answer header of an error: the field of the request that is wrong. */
 export const ERROR_FIELD_HEADER = 'x-weir-error-field';
 
-/** What several parts of a call count together, meter by meter. */
+/** Sum of the usage of several parts of a call, by meter. */
 export function sumOfUsage(parts: readonly InferenceUsage[]): InferenceUsage {
   const sum: InferenceUsage & Record<string, number> = { inputs: 0, 'input-tokens': 0 };
   for (const part of parts) for (const [meter, count] of Object.entries(part)) sum[meter] = (sum[meter] ?? 0) + count;

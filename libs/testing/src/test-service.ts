@@ -92,7 +92,7 @@ export async function startTestService<D extends SettingDefinitions>(
   });
   const newBus = (url: string, clientId: string): EventBus => createEventBus({ kind: 'embedded', url }, { logger, clientId });
   const bus = newBus(database.busUrl, 'spec');
-  // The service creates what it writes; the spec stands in for the others.
+  // The service creates what it writes; the spec creates the topics of the others.
   await bus.ensureTopics(ALL_TOPICS);
   const running = await startService(definition, {
     service,

@@ -58,9 +58,9 @@ export interface SignInAttempt {
  * Counts are in PostgreSQL: they hold for all processes of auth and survive a restart. An attempt is counted before the password
  * is checked and taken back when it was right, so a burst of guesses is not admitted together.
  *
- * An e-mail address may stand for people of several tenants. The address alone decides whether an attempt is refused, so the answer
- * does not tell how many they are. Each person is counted beside it: the password of one is not checked while their own count delays
- * it, so that whoever has, or sets, the password of another person with the address gets no further guesses.
+ * An e-mail address may belong to people of several tenants. The address alone decides whether an attempt is refused, so the answer
+ * does not disclose how many they are. Each person is counted beside it: the password of one is not checked while their own count
+ * delays it, so that knowing, or setting, the password of another person with the address gives no further guesses.
  */
 @Injectable()
 export class SignInThrottle {

@@ -28,7 +28,7 @@ export const PLATFORM_TENANT: Pick<Tenant, 'id' | 'slug' | 'displayName'> = {
   displayName: 'Platform',
 };
 
-/** What everyone else knows of a tenant. */
+/** The state of a tenant that other services receive. */
 export function tenantState(tenant: Tenant): TenantState {
   return { id: tenant.id, slug: tenant.slug, displayName: tenant.displayName, status: tenant.status, limits: tenant.limits };
 }

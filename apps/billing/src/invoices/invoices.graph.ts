@@ -14,7 +14,7 @@ export class InvoiceLineType {
   @Field(() => String, { description: 'Name of the model.' })
   model!: string;
 
-  @Field(() => String, { description: 'What was counted: requests, inputs, input-tokens, audio-seconds.' })
+  @Field(() => String, { description: 'Meter: requests, inputs, input-tokens, audio-seconds.' })
   meter!: string;
 
   @Field(() => String, { description: 'The line in words.' })

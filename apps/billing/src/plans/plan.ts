@@ -55,7 +55,7 @@ export const tenantId = z
   .max(64)
   .refine((text) => text !== '*' && !text.includes('\u0000'), { error: 'must be the id of a tenant' });
 
-/** The tenants that a plan is for; absent or null means every tenant. An empty list is refused, because it would be nobody's plan. */
+/** The tenants that a plan is for; absent or null means every tenant. An empty list is refused: no tenant could use the plan. */
 const audienceInput = z
   .array(tenantId)
   .min(1)
@@ -96,7 +96,7 @@ export const publishPriceListInput = z.object({
 });
 export type PublishPriceList = z.output<typeof publishPriceListInput>;
 
-/** What the operator sends to change which tenants a plan is for. */
+/** Operator input that changes a plan's audience. */
 export const setPlanAudienceInput = z.object({ planCode, audience: audienceInput });
 export type SetPlanAudience = z.output<typeof setPlanAudienceInput>;
 

@@ -6,7 +6,7 @@ export class RateType {
   @Field(() => String, { description: 'Name of the model; * for every model without a rate of its own for the meter.' })
   model!: string;
 
-  @Field(() => String, { description: 'What is counted: requests, inputs, input-tokens, audio-seconds.' })
+  @Field(() => String, { description: 'Meter: requests, inputs, input-tokens, audio-seconds.' })
   meter!: string;
 
   @Field(() => String, { description: 'Price of `per` units, an exact decimal.' })
@@ -66,7 +66,7 @@ export class RateInput {
   @Field(() => String, { description: 'Name of the model; * for every model without a rate of its own for the meter.' })
   model!: string;
 
-  @Field(() => String, { description: 'What is counted: requests, inputs, input-tokens or audio-seconds.' })
+  @Field(() => String, { description: 'Meter: requests, inputs, input-tokens or audio-seconds.' })
   meter!: string;
 
   @Field(() => String, { description: 'Price of `per` units: a decimal of 0 or more, at most 12 digits before and behind the point.' })

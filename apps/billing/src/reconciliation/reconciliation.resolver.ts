@@ -7,7 +7,7 @@ import { ReconciliationService } from './reconciliation.service.ts';
 
 @ObjectType('BillingDifference', { description: 'A total of a month that metering and billing do not have alike.' })
 class BillingDifferenceType {
-  @Field(() => String, { description: 'What was counted.' })
+  @Field(() => String, { description: 'Meter: requests, inputs, input-tokens, audio-seconds.' })
   meter!: string;
 
   @Field(() => ID, { description: 'The price list that the calls were priced by.' })
@@ -29,7 +29,7 @@ class BillingDifferenceType {
   billedCalls!: number;
 }
 
-@ObjectType('BillingReconciliation', { description: 'Whether what is billed of a calendar month (UTC) is what metering counted.' })
+@ObjectType('BillingReconciliation', { description: "Comparison of billing's and metering's totals of a calendar month (UTC)." })
 class BillingReconciliationType {
   @Field(() => ID, { description: 'The tenant.' })
   tenantId!: string;
@@ -49,7 +49,7 @@ class BillingReconciliationType {
   @Field(() => DateTime, { nullable: true, description: 'Since when it does not agree; null while it agrees.' })
   unequalSince!: Date | null;
 
-  @Field(() => [BillingDifferenceType], { description: 'What does not agree.' })
+  @Field(() => [BillingDifferenceType], { description: 'Totals that differ.' })
   differences!: BillingDifferenceType[];
 }
 
@@ -63,7 +63,7 @@ export class ReconciliationResolver {
 
   @Query(() => [BillingReconciliationType], {
     description:
-      'Whether what is billed is what metering counted, for the operator: the months of a tenant, newest first; without a tenant those of all tenants that do not agree. At most 100.',
+      "Comparison of billing's and metering's totals, for the operator: the months of a tenant, newest first; without a tenant those of all tenants that do not agree. At most 100.",
   })
   async billingReconciliation(
     @CurrentPrincipal() principal: Principal,

@@ -50,8 +50,8 @@ export class ReconciliationStore {
   }
 
   /**
-   * Compares a period as metering counted it with the sums of the same hours, which stand before it in the topic. What does not
-   * agree is announced when it is new, and withdrawn when all agrees. Totals that are older than the last compared are passed over.
+   * Compares a period as metering counted it with the sums of the same hours, which precede it in the topic. A new
+   * difference is announced, and withdrawn when all agrees. Totals that are older than the last compared are skipped.
    *
    * @returns the differences; null for totals that are older
    */

@@ -6,11 +6,10 @@ import type pg from 'pg';
 type Connection = Pick<pg.PoolClient, 'query'>;
 
 /**
- * Keeps of each total the one that holds the most calls, and of those the one with the greatest revision; the others say what is
- * known already or was overtaken. The ledger only grows, so the calls of a total grow with every change of it, and unlike the
- * revision they do not start again where metering was recreated and counts its log anew. A total is therefore never lowered: what
- * metering has lost stays on the invoice, and reconciliation shows it. Of several in one batch only the last is looked at, because
- * a statement may change a row once. Rows are taken in the order of their key, so that two statements cannot deadlock.
+ * Keeps of each total the version with the most calls, and of those the greatest revision; the others are duplicates or outdated.
+ * The ledger only grows, so the calls of a total grow with every change of it, and unlike the revision they do not restart where
+ * metering was recreated and recounts its log. A total is therefore never lowered: usage that metering has lost stays on the
+ * invoice, and reconciliation shows it. Of several in one batch only the last is compared, because a statement may change a row once. Rows are taken in the order of their key, so that two statements cannot deadlock.
  */
 const KEEP_LATEST = `
 insert into usage_sums as kept (tenant_id, hour_start, model_id, model, meter, price_list_id, currency, quantity, calls, revision)

@@ -13,7 +13,7 @@ import { UsageSumsStore } from './usage-sums.store.ts';
 /** The consumer group; its dead letters go to `billing.dead`. */
 export const BILLING_GROUP = 'billing';
 
-/** Reads the hourly sums that metering tells of, and the totals to compare them with. */
+/** Reads the hourly sums that metering announces, and the totals to compare them with. */
 @Injectable()
 export class UsageConsumer implements OnApplicationBootstrap, BeforeApplicationShutdown {
   readonly #plans: PlansStore;

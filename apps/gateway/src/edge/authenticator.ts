@@ -26,7 +26,7 @@ const MAX_SESSIONS = 10_000;
 /** A gateway has read its topics within a second or two. */
 const STARTING_RETRY_MS = 1_000;
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
-/** Scopes that the record of a key can grant, whoever wrote the record: never those of an operator. */
+/** Scopes that the record of a key can grant, whichever service wrote it: never those of an operator. */
 const GRANTED_TO_KEYS: ReadonlySet<string> = new Set(API_KEY_SCOPES);
 
 interface KnownKey extends Caller {
@@ -53,7 +53,7 @@ export class Authenticator {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #newKeys: NewKeyWaits;
-  /** What was made of a key's state, null where it is ignored; the projection replaces the state when the key changes. */
+  /** Keys parsed from their state, null where it is ignored; the projection replaces the state when the key changes. */
   readonly #keys = new WeakMap<ApiKeyState, KnownKey | null>();
   readonly #sessions = new LRUCache<string, KnownSession>({ max: MAX_SESSIONS });
 
@@ -155,7 +155,7 @@ export class Authenticator {
     return key;
   }
 
-  /** The key that a record stands for; null for one of the platform's own tenant, whose people have sessions and no keys. */
+  /** The key of a record; null for one of the platform's own tenant, whose people have sessions and no keys. */
   #knownKey(state: ApiKeyState): KnownKey | null {
     let key = this.#keys.get(state);
     if (key === undefined) {

@@ -9,7 +9,7 @@ export interface Caller {
   readonly limits: KeyLimits | null;
 }
 
-/** Who asks the public graph; without a credential nothing but `__typename` is answered. */
+/** Caller of the public graph; without a credential only `__typename` is answered. */
 export interface EdgeGraphCaller extends GraphCaller {
   readonly limits: KeyLimits | null;
 }

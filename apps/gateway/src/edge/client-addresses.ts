@@ -18,7 +18,7 @@ export class ClientAddresses {
     return clientAddress(request, this.#trust);
   }
 
-  /** What counts as one address in limits. */
+  /** Key of limits per address. */
   networkOf(request: IncomingMessage): string {
     return networkOf(this.of(request));
   }

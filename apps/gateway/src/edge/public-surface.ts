@@ -81,7 +81,7 @@ export class PublicSurface implements OnModuleInit {
     });
   }
 
-  /** Of a trusted proxy only the client's address stays, and what it says of host and protocol; of anybody else nothing. */
+  /** Keeps the client's address, host and protocol where a trusted proxy sent them; removes them from any other peer. */
   #keepForwarded(request: IncomingMessage): void {
     const { headers } = request;
     if (this.#addresses.isFromProxy(request)) headers['x-forwarded-for'] = this.#addresses.of(request);

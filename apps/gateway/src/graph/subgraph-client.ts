@@ -30,7 +30,7 @@ const WAITING_PER_TENANT = 256;
 /** When a service that is down is worth asking again. */
 const RETRY_AFTER_MS = 1_000;
 
-/** Asks one service's subgraph in the name of whoever asks the gateway. Holds no state about the service: it recovers by itself. */
+/** Queries one service's subgraph on behalf of the gateway's caller. Holds no state about the service: it recovers by itself. */
 export class SubgraphClient {
   readonly #options: Required<SubgraphClientOptions>;
   readonly #pool: Pool;
@@ -67,7 +67,7 @@ export class SubgraphClient {
     const { timeoutMs } = this.#options;
     const startedAtMs = performance.now();
     const release = await this.#connections.acquire(context.principal.tenantId, {
-      // What waits longer would have little time left to be answered in.
+      // A longer wait would leave too little time for the answer.
       timeoutMs: timeoutMs / 2,
       signal: () => context.signal,
     });

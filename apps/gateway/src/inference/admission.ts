@@ -15,7 +15,7 @@ export interface Permit {
   release(): void;
 }
 
-/** What a refused call has met: the limit of its key, the limit that its tenant's calls share, or the gateway's. */
+/** Scope of the limit that refused a call: its key, its tenant (shared by all the tenant's calls), or the gateway. */
 export type LimitOwner = 'key' | 'tenant' | 'gateway';
 
 const MESSAGES = {

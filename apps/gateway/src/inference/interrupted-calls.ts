@@ -36,7 +36,7 @@ export class InterruptedCalls {
    * Meters what an interrupted call has used, before its error is answered. Its receipt is its own: the receipt of an idempotency
    * key is that of the answered call.
    *
-   * @returns what the caller is told, and the cost; the error itself, and no cost, when nothing is metered
+   * @returns the error for the caller, and the cost; `thrown` and no cost when nothing is metered
    * @throws usage.unrecordable when it cannot be recorded
    */
   async settle(call: InferenceCall, grant: Grant, thrown: unknown): Promise<{ readonly error: unknown; readonly cost: Money | null }> {

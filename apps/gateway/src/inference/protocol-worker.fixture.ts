@@ -36,7 +36,7 @@ const CANCEL = /^\/v2\/calls\/([^/]+)\/cancel$/;
 export class ProtocolWorker {
   readonly calls: WorkerCall[] = [];
   answers: WorkerAnswers = () => undefined;
-  /** What had begun to run of a call that is cancelled or out of time, as the usage header says it; null: nothing. */
+  /** Usage header of a call that is cancelled or times out: the part that had begun to run; null: nothing. */
   started: string | null = null;
   readonly #inProgress = new Map<string, { readonly response: ServerResponse; readonly hungUp: () => void }>();
   readonly #server: Server;

@@ -32,7 +32,7 @@ const KEEP_ALIVE_MS = 30_000;
 const MAX_ADDRESSES = 1_000;
 /**
  * Time beyond a call's deadline for the worker's answer to it, in milliseconds: the worker keeps the deadline, and its answer
- * tells what had begun to run. A worker that does not answer by then tells nothing, and nothing is metered.
+ * reports what had begun to run. Without an answer by then nothing is metered.
  */
 const DEADLINE_GRACE_MS = 1_000;
 /** The same for the answer to a cancellation; then the connection is closed. */
@@ -169,7 +169,7 @@ export class WorkerClient implements OnApplicationShutdown {
         await this.ask({ url, path: cancelPath(callId), body: {}, principal, requestId, timeoutMs: CANCEL_GRACE_MS });
         return;
       } catch {
-        // Not arrived yet, or over: then the call's own answer says so.
+        // Not arrived yet, or ended: then the call's own answer reports it.
         await sleep(CANCEL_RETRY_MS);
       }
     }

@@ -15,7 +15,7 @@ registerEnumType(CallOutcome, {
   },
 });
 
-@ObjectType('Receipt', { description: 'What one metered call used, and what it cost.' })
+@ObjectType('Receipt', { description: 'Usage and cost of one metered call.' })
 export class ReceiptType {
   @Field(() => ID, { description: 'The receiptId that the call was answered with, or that its error names.' })
   id!: string;

@@ -57,7 +57,7 @@ export class UsageRowType {
 
   @Field(() => String, {
     nullable: true,
-    description: 'What was counted: requests, inputs, input-tokens, audio-seconds; null unless grouped by METER.',
+    description: 'Meter: requests, inputs, input-tokens, audio-seconds; null unless grouped by METER.',
   })
   meter!: string | null;
 
@@ -73,7 +73,7 @@ export class UsageRowType {
 
 @ObjectType('MeterQuantity', { description: 'Units used of a meter.' })
 export class MeterQuantityType {
-  @Field(() => String, { description: 'What was counted: requests, inputs, input-tokens, audio-seconds.' })
+  @Field(() => String, { description: 'Meter: requests, inputs, input-tokens, audio-seconds.' })
   meter!: string;
 
   @Field(() => String, { description: 'Units used, an exact decimal.' })

@@ -45,7 +45,7 @@ export class PlacementsService implements OnApplicationBootstrap, BeforeApplicat
   #isStopping = false;
   #timer: NodeJS.Timeout | undefined;
   #problems: ReadonlyMap<string, string> = new Map();
-  /** What workers measured of versions, as far as it is in the database. */
+  /** Memory of versions as workers measured it, in bytes, by version id; only what the database holds. */
   readonly #measured = new Map<string, number>();
   /** Visibilities that this process announced, by the key of the placement: at its start it announces all placements. */
   readonly #announced = new Map<string, PlaceableVersion['visibility']>();

@@ -2,7 +2,7 @@
 const RESERVED_FACTOR = 2;
 
 export interface MemoryOfVersion {
-  /** Memory that its package asks for; null where it says nothing. */
+  /** Memory that its package asks for; null where it declares none. */
   readonly declaredBytes: number | null;
   /** Size of its files. */
   readonly fileBytes: number;

@@ -1,7 +1,7 @@
 import { AppError } from '@weir/kernel';
 import { z } from 'zod';
 
-/** What the models of a tenant may take of the platform. */
+/** Upper bounds on the resources of a tenant's models. */
 export interface Quotas {
   /** Bytes of the files that it holds in the store. */
   readonly artifactBytes: number;
@@ -14,7 +14,7 @@ export interface Quotas {
 /** The platform's own tenant is exempt. */
 export const NO_QUOTAS: Quotas = { artifactBytes: Infinity, versions: Infinity, memoryBytes: Infinity };
 
-/** What the tenant uses of each quota, and how much it may. */
+/** Use and upper bound of each quota of a tenant. */
 export interface QuotaUse {
   readonly tenantId: string;
   readonly used: Quotas;

@@ -1,6 +1,6 @@
 import { Field, Float, ID, InputType, Int, ObjectType } from '@nestjs/graphql';
 
-@ObjectType('QuotaUse', { description: 'What a tenant uses of a quota, and how much it may.' })
+@ObjectType('QuotaUse', { description: 'Use and upper bound of one quota.' })
 export class QuotaUseType {
   @Field(() => Float, { description: 'In use now.' })
   used!: number;
@@ -9,7 +9,7 @@ export class QuotaUseType {
   allowed!: number | null;
 }
 
-@ObjectType('ModelQuotas', { description: 'What the models of a tenant may take of the platform.' })
+@ObjectType('ModelQuotas', { description: "Quotas of a tenant's models." })
 export class ModelQuotasType {
   @Field(() => ID, { description: 'The tenant.' })
   tenantId!: string;

@@ -16,7 +16,7 @@ export class QuotasResolver {
   }
 
   @Query(() => ModelQuotasType, {
-    description: "What the models of a tenant may take, and what they do: the caller's own tenant, or any for operators.",
+    description: "Quotas of a tenant's models and their use: the caller's own tenant, or any for operators.",
   })
   async modelQuotas(
     @CurrentPrincipal() principal: Principal,

@@ -13,7 +13,7 @@ import { quotaExceeded, type Quotas, type QuotaUse, type SetModelQuotas } from '
 import { allowedQuotas, lockQuotas, saveQuotas, usedArtifactBytes, usedVersions } from './quotas.store.ts';
 import { UploadQuota } from './upload-quota.ts';
 
-/** What the models of a tenant may take of the platform: read, set by operators, and held where files and versions come in. */
+/** Quotas of tenants' models: read, set by operators, and enforced where files are uploaded and versions published. */
 @Injectable()
 export class QuotasService {
   readonly #database: RegistryDatabase;
@@ -107,7 +107,7 @@ export class QuotasService {
     const allowed = await allowedQuotas(tx, tenantId, this.#defaults);
     const used = await usedVersions(tx, tenantId);
     if (used + 1 > allowed.versions) throw quotaExceeded('versions', { used, needed: 1, allowed: allowed.versions });
-    // What is reserved is decided when it is placed; what exceeds the quota alone never would be.
+    // Memory is reserved at placement; a version that exceeds the quota alone would never be placed.
     if (memoryBytes > allowed.memoryBytes)
       throw quotaExceeded('memoryBytes', { used: 0, needed: memoryBytes, allowed: allowed.memoryBytes });
   }

@@ -10,7 +10,7 @@ export async function lockQuotas(tx: RegistryTransaction, tenantId: string): Pro
   await tx.$executeRawUnsafe(`select pg_advisory_xact_lock(hashtextextended('registry.quotas ' || $1, 13))`, tenantId);
 }
 
-/** What a tenant may use: set by the operator, else `defaults`; the platform's own tenant has no quotas. */
+/** Quotas of a tenant: set by the operator, else `defaults`; the platform's own tenant has no quotas. */
 export async function allowedQuotas(tx: RegistryTransaction, tenantId: string, defaults: Quotas): Promise<Quotas> {
   const row = await tx.tenantQuotaRow.findUnique({ where: { tenantId } });
   return tenantId === PLATFORM_TENANT_ID ? NO_QUOTAS : merged(row, defaults);

@@ -42,7 +42,7 @@ export class PackageStore {
   async open(): Promise<void> {
     await rm(join(this.#directory, 'incoming'), { recursive: true, force: true });
     for (const part of ['incoming', 'blobs', 'packages']) await mkdir(join(this.#directory, part), { recursive: true, mode: 0o700 });
-    // Which group stands for which tenants is decided by each process anew.
+    // The mapping of groups to tenants is not kept across restarts.
     for (const folder of await readdir(join(this.#directory, 'packages')))
       if (GROUP_FOLDER.test(folder)) await rm(join(this.#directory, 'packages', folder), { recursive: true, force: true });
   }

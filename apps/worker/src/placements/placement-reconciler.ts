@@ -208,7 +208,7 @@ export class PlacementReconciler {
     const { placement } = entry;
     try {
       entry.held = await loader.load(placement, this.#stopping.signal);
-      // It may have been announced anew while it was loaded.
+      // The placement may have been announced again during the load.
       if (entry.placement.visibility !== placement.visibility) loader.update(entry.placement);
     } catch (thrown) {
       if (this.#stopping.signal.aborted) return;

@@ -182,7 +182,7 @@ function traceHeaders(): Record<string, string> {
   return traceparent === undefined ? {} : { traceparent };
 }
 
-/** Items of a call: the largest first axis of its inputs that the model leaves to the caller, or does not say; else one. */
+/** Items of a call: the largest first axis of its inputs that the model leaves open (-1) or does not describe; else one. */
 function rowsOf({ inputs }: RequestOutline, described: readonly Pick<TensorMetadata, 'name' | 'shape'>[]): number {
   const rows = inputs.map(({ name, shape }) => {
     const isFixed = (described.find((input) => input.name === name)?.shape[0] ?? -1) > 0;

@@ -15,7 +15,7 @@ const MAX_ADDED_TOKENS = 64;
 /** Vectors of texts, in their order. */
 export interface Embeddings {
   readonly vectors: { readonly shape: readonly [number, number]; readonly data: Float32Array };
-  /** Tokens that the server claims to have read; 0 when it says nothing. */
+  /** Tokens that the server claims to have read; 0 when it reports none. */
   readonly inputTokens: number;
 }
 

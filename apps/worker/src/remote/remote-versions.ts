@@ -80,7 +80,7 @@ export class RemoteVersions implements EdgeVersions {
     version.start();
   }
 
-  /** The placement is announced anew: another visibility of its model. */
+  /** Applies a changed placement: another visibility of its model. */
   update(placement: PlacementState): void {
     this.#versions.get(placement.versionId)?.update(placement);
   }

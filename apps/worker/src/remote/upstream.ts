@@ -39,7 +39,7 @@ export interface UpstreamAnswer {
 
 /**
  * Another server, over kept connections. Redirections are not followed: an address is what the operator wrote. Unless `allowLocal`, no
- * connection is made to a local address, whether the URL names it or its host resolves to it: each connection resolves anew and connects
+ * connection is made to a local address, whether the URL names it or its host resolves to it: each connection resolves again and connects
  * to the address that was checked, so DNS rebinding does not help.
  */
 export class Upstream {

@@ -26,9 +26,9 @@ export interface ActivatorOptions {
   readonly urlOf: (port: number) => string;
   readonly verifier: InternalTokenVerifier;
   readonly logger: Logger;
-  /** How long a call that says nothing waits for its answer. */
+  /** Timeout of a call that names none, in milliseconds. */
   readonly defaultTimeoutMs: number;
-  /** Longest that a call may wait, whatever it says. */
+  /** Upper bound on the timeout that a call may name, in milliseconds. */
   readonly longestTimeoutMs: number;
   /** Has the process of a version run, with the version in memory; returns its address. */
   readonly activate: (modelId: string, version: string | undefined) => Promise<string>;
@@ -126,7 +126,7 @@ export class Activator {
   }
 }
 
-/** A start that nobody waits for any more goes on for those who come next. */
+/** Ends the wait, not the work: a start that no call awaits any more continues for the next calls. */
 async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = Promise.withResolvers<never>();
   const abort = (): void => aborted.reject(signal.reason);

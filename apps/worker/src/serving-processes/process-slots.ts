@@ -20,7 +20,7 @@ export interface ProcessLimits {
   readonly reserved: string;
 }
 
-/** What has to happen before another process may start; `full`: it may not start now. */
+/** Precondition for the start of another process; `full`: it may not start now. */
 export type SlotDecision = { readonly kind: 'free' } | { readonly kind: 'stop'; readonly key: string } | { readonly kind: 'full' };
 
 /** The slot for another process of a trust class: a free one, or that of the process that was not used for longest. */

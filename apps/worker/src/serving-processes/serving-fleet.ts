@@ -429,7 +429,7 @@ export class ServingFleet {
     }
   }
 
-  /** Tells the processes which calls they refuse or run alone, when that has changed. */
+  /** Sends the processes their call restrictions when these have changed. */
   #restrict(): void {
     const restrictions = this.#crashes.restrictions(this.#options.now());
     const restricted = JSON.stringify(restrictions.map((one) => ({ ...one, refusedForMs: one.refusedForMs !== null })));

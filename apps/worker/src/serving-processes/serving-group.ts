@@ -142,7 +142,7 @@ export class ServingGroup {
     if (this.#url !== null) this.#child?.process.send({ kind: 'update', versionId, visibility });
   }
 
-  /** Tells the process the restrictions in force for its versions. */
+  /** Sends the process the restrictions in force for its versions. */
   restrict(): void {
     const restrictions = this.#options.restrictions().filter(({ versionId }) => this.#versions.has(versionId));
     if (this.#url !== null) this.#child?.process.send({ kind: 'restrict', restrictions });

@@ -61,7 +61,7 @@ export const callRestrictionSchema = z.object({
   tenantId: z.string(),
   /** Null: calls of every shape class. */
   shapeClass: z.string().nullable(),
-  /** The calls are refused, for so long as far as their callers are told; null: they run alone. */
+  /** `Retry-After` of the refused calls, in milliseconds; null: the calls are not refused but run alone. */
   refusedForMs: z.number().nonnegative().nullable(),
 });
 export type CallRestriction = z.infer<typeof callRestrictionSchema>;

@@ -28,7 +28,7 @@ export interface VersionGauges extends MeasuredVersion {
 }
 
 /**
- * What a serving process measures, by model and version; never by tenant or key. A tenant's own models, whose names begin with the
+ * Metrics of a serving process, by model and version; never by tenant or key. A tenant's own models, whose names begin with the
  * tenant's slug, are all called `private`, and their versions by their id.
  */
 export class ServingMetrics {

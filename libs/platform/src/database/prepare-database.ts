@@ -25,7 +25,7 @@ const RACE_STATES = new Set(['XX000', '23505', '42710', '40001', '40P01']);
 
 /**
  * Creates the roles and schemas of the platform in the database of `adminUrl`; safe to repeat and to race.
- * A role may log in, own its schema and use the bus as its grants say, and nothing else: it cannot read another's schema, nor
+ * A role may log in, own its schema and use the bus within its grants, and nothing else: it cannot read another's schema, nor
  * create in `public`. `prepareBus` then brings the bus itself up to date.
  *
  * `adminUrl` needs a superuser, or a role that may create roles and owns the database (or has all its privileges).
@@ -91,7 +91,7 @@ interface Role {
   readonly name: string;
   readonly password: string;
   readonly hasSchema: boolean;
-  /** May it use the bus as its grants say? The owner needs no grants. */
+  /** May it use the bus within its grants? The owner needs no grants. */
   readonly isBusClient: boolean;
 }
 

@@ -7,7 +7,7 @@ export interface FairSemaphoreOptions {
   readonly permitsPerKey: number;
   /** Most requests of one key that wait for a permit; more are refused at once. */
   readonly waitingPerKey: number;
-  /** What the caller reads when it has too much in progress. */
+  /** Error message for a caller over its share. */
   readonly refusal: string;
 }
 

@@ -30,7 +30,7 @@ export interface GraphDriverOptions<C extends GraphCaller = GraphCaller> extends
   readonly socketLimits?: Partial<SocketLimits>;
   /** Bounds the operations in progress; without it none is refused. */
   readonly admitOperation?: OperationAdmission<C>;
-  /** What counts as one address in the limits of sockets; the peer's when absent. */
+  /** Key of the limits of sockets per address; the peer's address when absent. */
   readonly addressOf?: (request: IncomingMessage) => string;
   /** Where the schema is served as a file; nowhere when absent. */
   readonly schemaFilePath?: string;

@@ -169,8 +169,8 @@ function plain(status: number, error: AppError, requestId: string, headers: Reco
 }
 
 /**
- * Nothing ran. Variables that do not fit: 400 for clients that asked for the GraphQL media type, 200 for the older one. A caller that is
- * refused (no credential, too much in progress) is told by the status in either.
+ * Nothing ran. Variables that do not fit: 400 for clients that asked for the GraphQL media type, 200 for the older one. The
+ * status of a refusal (no credential, too much in progress) is the same in either.
  */
 function withoutData(request: Req, result: ExecutionResult): HttpResponse {
   const isCurrent = acceptsResponseType(request.raw.headers.accept);

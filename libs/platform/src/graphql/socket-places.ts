@@ -9,8 +9,8 @@ export interface SocketPlacesOptions {
 }
 
 /**
- * Who holds the open sockets of a process. A new socket has no caller yet, so it cannot be told from one that never will: it is let in,
- * and the oldest without a caller gives way where there are too many. A caller with a credential is known within milliseconds, and from
+ * Owners of the open sockets of a process. A new socket has no caller yet and may never get one: it is admitted, and beyond the bound
+ * the oldest socket without a caller is evicted. A caller with a credential is known within milliseconds, and from
  * then on only its own tenant's sockets count.
  */
 export class SocketPlaces<S extends object> {

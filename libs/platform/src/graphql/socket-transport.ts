@@ -66,7 +66,7 @@ export interface SocketTransportOptions<C extends GraphCaller> {
   /** Who speaks on the socket; asked at `connection_init`, for each operation, and every `recheckIntervalMs`. Throws an `AppError` to refuse. */
   authenticateSocket(credentials: SocketCredentials): C | Promise<C>;
   readonly createContext: GraphContextFactory<C>;
-  /** What counts as one address in limits per address. */
+  /** Key of limits per address. */
   addressOf(request: IncomingMessage): string;
   readonly logger: Logger;
 }

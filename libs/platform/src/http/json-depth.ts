@@ -14,7 +14,7 @@ const SHORT_STRING = 32;
 
 /**
  * Bounds how deep JSON nests before it is parsed: `JSON.parse` takes 275 MB and a second for 8 MB of brackets. Allocates nothing. Most
- * large bodies (an image, a flat tensor) have few brackets, which a native search tells in a millisecond; others are read byte by byte
+ * large bodies (an image, a flat tensor) have few brackets, which a native search finds in a millisecond; others are read byte by byte
  * up to the first bracket too many. Text that is not JSON passes; the parser refuses it.
  *
  * @throws request.invalid it nests deeper than `maxDepth`

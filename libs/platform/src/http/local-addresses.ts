@@ -31,7 +31,7 @@ export function isLocalAddress(text: string): boolean {
 }
 
 /**
- * Does a URL name a local address itself, as `isLocalAddress` says, or `localhost`? Other host names are false: they are
+ * Does a URL name a local address itself, as `isLocalAddress` defines it, or `localhost`? Other host names are false: they are
  * checked by the addresses that they resolve to, when a connection is made.
  */
 export function namesLocalAddress(url: string): boolean {

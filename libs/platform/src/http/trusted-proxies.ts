@@ -8,8 +8,8 @@ export type TrustFunction = (address: string, hop: number) => boolean;
 /**
  * Compiles addresses, networks (`10.0.0.0/8`) and the names `loopback`, `linklocal` and `uniquelocal`; none trusts no peer.
  *
- * @throws TypeError one of them is neither. A number is not taken for an address: it is no count of proxies either, which would let a
- * client that reaches the port directly say any address.
+ * @throws TypeError one of them is neither. A number is refused, also as a count of proxies: a count would let a client
+ * that reaches the port directly spoof any address.
  */
 export function trustIn(proxies: readonly string[]): TrustFunction {
   const number = proxies.find((proxy) => /^\d+$/.test(proxy));
@@ -19,7 +19,7 @@ export function trustIn(proxies: readonly string[]): TrustFunction {
 
 /**
  * Address of the client: the peer itself, or, when the peer is a trusted proxy, the last entry of `X-Forwarded-For` that no trusted
- * proxy wrote of another. What stands before it came from outside and proves nothing.
+ * proxy wrote of another. Entries before it are the client's own and can be spoofed.
  */
 export function clientAddress(request: IncomingMessage, trust: TrustFunction): string {
   return proxyAddr(request, trust);
@@ -29,7 +29,7 @@ export function clientAddress(request: IncomingMessage, trust: TrustFunction): s
 const IPV6_PREFIX_BITS = 64;
 
 /**
- * What counts as one client in limits per address: an IPv4 address (mapped into IPv6 too), or the /64 of an IPv6 address. Text that is
+ * Key of one client in limits per address: an IPv4 address (mapped into IPv6 too), or the /64 of an IPv6 address. Text that is
  * no address, which no gateway writes, is returned as it is.
  */
 export function networkOf(address: string): string {

@@ -1,4 +1,4 @@
-// The process of await-postgres.int.spec.ts whose launcher ends while it waits for a database that nobody starts.
+// The process of await-postgres.int.spec.ts whose launcher ends while it waits for a database that never starts.
 import { createLogger } from '../telemetry/index.ts';
 import { awaitPostgres } from './await-postgres.ts';
 

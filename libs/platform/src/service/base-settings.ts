@@ -76,7 +76,7 @@ export const baseSettings = defineSettings({
     env: 'WEIR_DEGRADED_AFTER_MS',
     schema: settingSchemas.integer(100, 86_400_000, 30_000),
     description:
-      'milliseconds that a record, an event of the outbox or usage in the spool may wait before /health/ready?verbose says degraded',
+      'milliseconds that a record, an event of the outbox or usage in the spool may wait before /health/ready?verbose reports degraded',
   },
   otlpEndpoint: {
     env: 'OTEL_EXPORTER_OTLP_ENDPOINT',

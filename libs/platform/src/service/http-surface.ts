@@ -65,7 +65,7 @@ export function traceRequests(fastify: FastifyInstance): void {
 
 const OPEN_PATHS = new Set(['/health/live', '/health/ready', '/metrics']);
 
-/** Is this answered whoever asks, and while the process stops? */
+/** Is this answered without a credential, and while the process stops? */
 export function isOpenPath(url: string): boolean {
   return OPEN_PATHS.has(url.split('?', 1)[0] ?? '');
 }

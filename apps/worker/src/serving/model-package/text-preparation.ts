@@ -10,7 +10,7 @@ export interface TextPreparation {
   readonly tokenizerConfigFile: string | null;
   /** Tokens that the model can read at once, special ones included. */
   readonly maxTokens: number;
-  /** Longest row of raw tokens: positions of the network; `maxTokens` where it does not say. */
+  /** Longest row of raw tokens: positions of the network; `maxTokens` where the package does not declare them. */
   readonly maxPositions: number;
   /** Fills `input_ids` where the mask is 0. */
   readonly padTokenId: number;
@@ -61,7 +61,7 @@ export async function readTextPreparation(files: PackageFiles, config: ModelConf
   };
 }
 
-/** A number of tokens that a file says, or `fallback` where it says none that can be meant. */
+/** A number of tokens from a file, or `fallback` where it is out of range. */
 function bounded(tokens: number, fallback: number): number {
   return tokens >= 1 && tokens < 1e6 ? Math.floor(tokens) : fallback;
 }

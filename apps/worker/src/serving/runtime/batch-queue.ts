@@ -26,7 +26,7 @@ export interface Head {
   readonly startMs: number;
 }
 
-/** What waits of one tenant, in the order of arrival. */
+/** Waiting items of one tenant, in the order of arrival. */
 class Backlog {
   readonly interactive = new Set<WaitingItem>();
   readonly batch = new Set<WaitingItem>();
@@ -43,7 +43,7 @@ class Backlog {
 }
 
 /**
- * What waits for one network: a queue for each tenant, interactive work before batch work in each. The tenant that is behind on the
+ * Waiting items of one network: a queue for each tenant, interactive work before batch work in each. The tenant that is behind on the
  * process's clock goes first (start-time fair queueing). Bounded by the network's admission.
  */
 export class BatchQueue {

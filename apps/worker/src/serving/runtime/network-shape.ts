@@ -25,7 +25,7 @@ export interface ItemShape {
   readonly isSplittable: boolean;
 }
 
-/** What a network's signature and padding rule say of the sizes of its tensors. */
+/** Sizes of a network's tensors, from its signature and padding rule. */
 export class NetworkShape {
   /** Every tensor begins with a free axis, so that rows can share a run. */
   readonly hasBatchAxis: boolean;

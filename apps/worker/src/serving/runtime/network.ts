@@ -71,7 +71,7 @@ export interface ProbeItem {
 /** Whether a call was let into a queue, decided by its first item: a call is refused as a whole or not at all. */
 export interface CallAdmission {
   isAdmitted: boolean;
-  /** What its first item was refused with. */
+  /** Error that its first item was refused with. */
   refusal: unknown;
 }
 

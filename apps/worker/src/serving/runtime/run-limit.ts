@@ -1,6 +1,6 @@
 import { AppError } from '@weir/kernel';
 
-/** What a run is watched by. */
+/** Limits and callbacks of the watch on a run. */
 export interface RunWatch {
   readonly limits: { readonly runLimitMs: number };
   /** The process cannot be trusted any more. */

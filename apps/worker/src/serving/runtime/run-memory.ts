@@ -12,7 +12,7 @@ export interface RunBounds {
   readonly queueLength: number;
 }
 
-/** What a run takes and gives, by its size, as measured when the network was tried out. */
+/** Memory and output size of a run by its size, as measured by the probe of the network. */
 export class RunMemory {
   readonly #shape: NetworkShape;
   /** Elements of each output for each row, and for each element of its axes of the length. */
@@ -39,7 +39,7 @@ export class RunMemory {
   }
 
   /**
-   * One row is always run: how large it is, the network says.
+   * One row is never refused: the network determines its size.
    *
    * @throws RunRefusedError naming the tensor, what its run is expected to take, and what is allowed
    */

@@ -5,7 +5,7 @@ import type { ItemShape } from './network-shape.ts';
 import { elementsOf, type RunCaller } from './run-caller.ts';
 import type { ItemResult, Priority, WaitingItem } from './waiting-item.ts';
 
-/** What is common to the chunks of an item. */
+/** Properties common to the chunks of an item. */
 export interface Submission {
   readonly caller: RunCaller;
   readonly feeds: readonly OnnxTensor[];
@@ -45,7 +45,7 @@ export class SubmittedItem {
       onFailed(isCancelled);
       reject(error);
     };
-    // What is running already is finished and dropped: ONNX Runtime cannot be interrupted.
+    // Chunks in progress finish and are dropped: ONNX Runtime cannot be interrupted.
     const cancel = (): void => fail(signal.reason, true);
     signal.addEventListener('abort', cancel, { once: true });
     const results: ItemResult[] = [];

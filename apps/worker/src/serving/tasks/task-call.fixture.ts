@@ -94,7 +94,7 @@ export async function openPackage(directory: string, task: Task, { padTo = 0 }: 
   };
 }
 
-/** What an interrupted call is metered for is what its items say: those of all items must make the usage of the answer. */
+/** An interrupted call is metered by the usage of its items: the sum over all items must equal the usage of the answer. */
 function assertUsageOfItems(items: readonly RunItem[], { usage }: TaskAnswer): void {
   const ofItems = sumOfUsage(items.flatMap((item) => item.usage ?? []));
   if (items.length > 0 && !isDeepStrictEqual(ofItems, usage))

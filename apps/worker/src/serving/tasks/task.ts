@@ -20,8 +20,8 @@ export interface RunItem {
   readonly feeds: readonly OnnxTensor[];
   readonly outputs: readonly string[];
   /**
-   * What the call is metered for because of this item, from the moment that its run begins; absent where another item of the call
-   * stands for it. Those of all items make the usage of the answer.
+   * Usage metered for this item from the moment that its run begins; absent where another item of the call covers it. The sum over
+   * all items is the usage of the answer.
    */
   readonly usage?: InferenceUsage;
 }

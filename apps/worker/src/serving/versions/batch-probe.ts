@@ -13,8 +13,8 @@ export const ABSOLUTE_TOLERANCE = 1e-4;
 /** Size of the free axes, beside the batch, of inputs that are made up. */
 const FREE_SIZE = 8;
 /**
- * Copies in the larger probe: the cost of a run is a line, and two sizes make one; the memory that it takes has to stand out. As many
- * as run in this time, in milliseconds.
+ * Copies in the larger probe: the cost of a run is linear, so two sizes determine it; its memory has to exceed the noise. As many as
+ * run in this time, in milliseconds.
  */
 const MIN_PROBE_ITEMS = 4;
 const MAX_PROBE_ITEMS = 32;

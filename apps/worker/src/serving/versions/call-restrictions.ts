@@ -7,7 +7,7 @@ interface HeldRestriction extends CallRestriction {
 
 const MIN_RETRY_AFTER_MS = 1_000;
 
-/** What the supervisor lets the callers of this process do after crashes. The supervisor sends all of it on each change. */
+/** Restrictions on the callers of this process after crashes. The supervisor sends the full set on each change. */
 export class CallRestrictions {
   #byCaller = new Map<string, HeldRestriction>();
 

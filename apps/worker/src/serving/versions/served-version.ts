@@ -237,7 +237,7 @@ export class ServedVersion {
         });
       });
     } catch (error) {
-      // What still waits of a call that has failed need not run.
+      // Waiting items of a failed call need not run.
       failed.abort(error);
       throw error;
     } finally {
@@ -338,7 +338,7 @@ export class ServedVersion {
   }
 }
 
-/** What the package says of its rows is believed; that padding changes nothing is measured. */
+/** Takes the declaration of the package on its rows as given; that padding changes no result is measured. */
 function batchingOf(network: Network, declared: boolean | undefined, measured: Batching): Batching {
   if (!network.hasBatchAxis || declared === false) return 'none';
   if (declared !== true || measured !== 'none') return measured;

@@ -1,4 +1,4 @@
-/** Where a call stands at the gate. */
+/** A call that waits at the gate. */
 interface Place {
   readonly open: () => void;
 }

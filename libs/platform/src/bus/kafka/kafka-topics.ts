@@ -206,7 +206,7 @@ function typeOf(error: unknown): string | undefined {
   return 'type' in error && typeof error.type === 'string' ? error.type : typeOf(error.cause);
 }
 
-/** What the brokers answered for each topic, where the client puts several errors into one. */
+/** Errors of the brokers, by topic, where the client wraps several in one. */
 function reasonsOf(error: unknown): string {
   if (error instanceof Error && 'errors' in error && Array.isArray(error.errors)) {
     return error.errors.map((one: unknown) => (one instanceof Error ? one.message : String(one))).join(' ');
