@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { decodeChunk, segmentSequence } from './segment.ts';
 import { SpoolWriter, type SpoolWriterOptions } from './spool-writer.ts';
 
+const RECOVERING_DISK_PROCESS = fileURLToPath(new URL('./recovering-disk-process.fixture.ts', import.meta.url));
 const FULL_DISK_PROCESS = fileURLToPath(new URL('./full-disk-process.fixture.ts', import.meta.url));
 /** Largest file of the process whose disk is full, in blocks of 512 bytes. */
 const FILE_SIZE_BLOCKS = 40;
@@ -42,6 +43,16 @@ async function openFlagsOfSegment(): Promise<number> {
     return Number.parseInt(flags ?? '', 8);
   }
   throw new Error('the segment is not open');
+}
+
+/** What a process reports whose files cannot grow beyond a limit. */
+async function reportOf(script: string): Promise<unknown> {
+  const command = `ulimit -f ${FILE_SIZE_BLOCKS}; exec "$0" --conditions=@weir/source --disable-warning=ExperimentalWarning "$1" "$2"`;
+  const child = spawn('sh', ['-c', command, process.execPath, script, directory], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const [report] = (await once(child, 'message')) as [unknown];
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  return report;
 }
 
 beforeEach(async () => {
@@ -78,13 +89,7 @@ describe('a spool writer', () => {
   });
 
   test('takes a group back that a full disk has written half, so that no refused call is shipped and billed', async () => {
-    const command = `ulimit -f ${FILE_SIZE_BLOCKS}; exec "$0" --conditions=@weir/source --disable-warning=ExperimentalWarning "$1" "$2"`;
-    const child = spawn('sh', ['-c', command, process.execPath, FULL_DISK_PROCESS, directory], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
-    const [outcomes] = (await once(child, 'message')) as [Record<string, 'durable' | 'refused'>];
-    child.kill('SIGKILL');
-    await once(child, 'exit');
+    const outcomes = (await reportOf(FULL_DISK_PROCESS)) as Record<string, 'durable' | 'refused'>;
     const idsThat = (outcome: string): string[] => Object.keys(outcomes).filter((id) => outcomes[id] === outcome);
     const files = (await readdir(directory)).filter((file) => segmentSequence(file) !== null).sort();
     const contents = await Promise.all(files.map((file) => readFile(path.join(directory, file))));
@@ -94,5 +99,15 @@ describe('a spool writer', () => {
     expect(idsThat('refused').length).toBeGreaterThan(0);
     expect(idsThat('durable').length).toBeGreaterThan(8);
     expect(written.sort()).toEqual(idsThat('durable').sort());
+  });
+
+  test('leaves nothing that was shipped on a disk that refused a write, and goes on when there is room again', async () => {
+    expect(await reportOf(RECOVERING_DISK_PROCESS)).toEqual({
+      outcomes: ['durable', 'refused', 'refused', 'durable'],
+      hasFailed: true,
+      left: [],
+      hasFailedAfterwards: false,
+      failedWrites: 2,
+    });
   });
 });

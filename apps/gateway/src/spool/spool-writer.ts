@@ -1,5 +1,5 @@
 import { close, constants, ftruncate, open, write } from 'node:fs';
-import { open as openHandle } from 'node:fs/promises';
+import { open as openHandle, rm as removeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -131,11 +131,12 @@ export class SpoolWriter {
     try {
       await writeAll(file, bytes, this.#length);
     } catch (error) {
-      // Nobody was told that these are safe: take back what may be half written, and start a new segment.
+      // No caller has been told that these are durable: take back what may be half written, and start a new segment.
       await truncateFile(file, this.#length).catch(() => undefined);
       await closeFile(file).catch(() => undefined);
       this.#file = null;
-      this.#sequence++;
+      if (this.#length === 0) await removeFile(path.join(this.#options.directory, segmentName(this.#sequence)), { force: true });
+      else this.#sequence++;
       this.#length = 0;
       throw error;
     }

@@ -1,7 +1,7 @@
 import { Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
 import type { EventBus } from '@weir/platform/bus';
 import { EVENT_BUS, LOGGER, METRICS, Readiness, SETTINGS } from '@weir/platform/service';
-import { Gauge, type Logger, type Registry } from '@weir/platform/telemetry';
+import { Counter, Gauge, type Logger, type Registry } from '@weir/platform/telemetry';
 import type { GatewaySettings } from '../settings.ts';
 import { UsageSpool } from './usage-spool.ts';
 
@@ -42,9 +42,18 @@ const LAST_SHIPMENT_MS = 3_000;
             this.set(spool.waitingMs / 1000);
           },
         });
+        new Counter({
+          name: 'weir_usage_spool_write_failures_total',
+          help: 'Usage records that could not be written to the disk; their calls were refused with usage.unrecordable',
+          registers: [metrics],
+          collect() {
+            this.reset();
+            this.inc(spool.failedWrites);
+          },
+        });
         readiness.add('spool', () => ({
-          state: spool.waitingMs > settings.degradedAfterMs ? 'degraded' : 'ok',
-          detail: `${spool.pendingBytes} bytes of usage wait, for ${Math.round(spool.waitingMs / 1000)} s`,
+          state: spool.hasFailed || spool.waitingMs > settings.degradedAfterMs ? 'degraded' : 'ok',
+          detail: `${spool.hasFailed ? 'the last write failed; ' : ''}${spool.pendingBytes} bytes of usage wait, for ${Math.round(spool.waitingMs / 1000)} s`,
         }));
         return spool;
       },

@@ -59,6 +59,8 @@ export class UsageSpool {
   #shippedBytes = 0;
   /** When usage was last shipped, or began to wait. */
   #progressAtMs = performance.now();
+  #hasFailed = false;
+  #failedWrites = 0;
   readonly #calls: { underWay: number };
   #wake: (() => void) | null = null;
   #closed: Promise<void> | null = null;
@@ -123,6 +125,16 @@ export class UsageSpool {
     return this.pendingBytes === 0 ? 0 : performance.now() - this.#progressAtMs;
   }
 
+  /** Did the last write fail, so that nothing is served? */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
+  }
+
+  /** Records that could not be written since the start. */
+  get failedWrites(): number {
+    return this.#failedWrites;
+  }
+
   /** Is there room for more? */
   get hasRoom(): boolean {
     return this.pendingBytes < this.#options.maxBytes;
@@ -149,8 +161,17 @@ export class UsageSpool {
   async append(record: SpoolRecord): Promise<void> {
     if (!this.hasRoom) throw new AppError('usage.unrecordable');
     if (this.pendingBytes === 0) this.#progressAtMs = performance.now();
-    await this.#writer.append(record);
-    this.#wake?.();
+    try {
+      await this.#writer.append(record);
+      this.#hasFailed = false;
+    } catch (error) {
+      this.#hasFailed = true;
+      this.#failedWrites++;
+      throw error;
+    } finally {
+      // Also after a failure, which ends the segment: deleting what was shipped makes room on a full disk.
+      this.#wake?.();
+    }
   }
 
   /** Ships what it can within `timeoutMs`, then releases the directory; the rest is shipped by the next process. Once, however often it is called. */
@@ -244,8 +265,9 @@ export class UsageSpool {
     this.#shippedBytes += tornBytes;
     await this.#stopReading();
     this.#position = { sequence: following, offset: 0 };
-    await this.#checkpoint();
+    // Before the position is written, for which a full disk has no room; the next process passes over a segment that is missing.
     await rm(path.join(this.#options.directory, segmentName(done)), { force: true });
+    await this.#checkpoint();
     return true;
   }
 

@@ -171,9 +171,9 @@ export class KeptAnswers {
     const record = recordOf(tenantId, head, message.body);
     if (this.#hasRoomFor(tenantId, record)) return this.#store(head, record);
     const withoutAnswer: Head = { ...head, headers: {}, encoding: 'none' };
-    const mark = recordOf(tenantId, withoutAnswer, NOTHING);
-    // So that the next process knows too that the key was used.
-    if (this.#hasRoomFor(tenantId, mark)) await this.#store(withoutAnswer, mark);
+    // So that the next process knows too that the key was used. A mark counts against no tenant's share of the bytes: it has some
+    // hundred of them, and the number of a tenant's keys is bounded.
+    if (this.#options.maxBytes > 0) await this.#store(withoutAnswer, recordOf(tenantId, withoutAnswer, NOTHING));
   }
 
   /** Deletes what has expired; called each minute. */
