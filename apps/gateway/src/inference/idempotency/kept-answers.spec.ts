@@ -202,6 +202,18 @@ describe('the room for kept answers', () => {
     expect(keys.filter((key) => usedFor(answers, key) !== undefined)).toEqual([]);
   });
 
+  test('of a tenant whose share is filled to the last byte marks its key as used, for the next process too', async () => {
+    const options = { maxBytes: 1_048_576 };
+    const answers = await open(options);
+    // Down to sizes that differ by a byte, so that not even a mark would fit in what is left.
+    const sizes = [...Array.from({ length: 31 }, () => 8_000), 4_000, 2_000, 1_000, ...Array.from({ length: 1_000 }, (_, n) => 999 - n)];
+    for (const [n, size] of sizes.entries()) await answers.keep(anIdentity(`a${n}`), 'acme', anAnswer('x'.repeat(size)));
+    await answers.keep(anIdentity('last'), 'acme', anAnswer('x'.repeat(1_000)));
+    expect(await found(answers, 'last')).toBeUndefined();
+    await answers.close();
+    expect(usedFor(await open(options), 'last')).toBe(anIdentity('last').callDigest);
+  });
+
   test('on a disk that refuses fails no call', async () => {
     const answers = await open();
     await rm(directory, { recursive: true });
