@@ -28,6 +28,28 @@ describe('permits that are shared fairly', () => {
     expect(granted).toEqual(['aggressor', 'aggressor', 'victim']);
   });
 
+  it('a permit that another key returns takes no key beyond its share', async () => {
+    const { granted, releases, ask } = order(semaphore());
+    void ask('aggressor', 50);
+    void ask('victim', 1);
+    await turn();
+    releases[granted.indexOf('victim')]?.();
+    await turn();
+    expect(granted).toEqual(['aggressor', 'aggressor', 'victim']);
+  });
+
+  it('a permit that is returned twice is one permit', async () => {
+    const { granted, releases, ask } = order(semaphore({ permits: 1, permitsPerKey: 1 }));
+    void ask('first', 1);
+    void ask('second', 1);
+    void ask('third', 1);
+    await turn();
+    releases[0]?.();
+    releases[0]?.();
+    await turn();
+    expect(granted).toEqual(['first', 'second']);
+  });
+
   it('free permits go round the keys that wait, however many requests one of them has queued before', async () => {
     const { granted, releases, ask } = order(semaphore({ permits: 1, permitsPerKey: 1 }));
     void ask('first', 1);
