@@ -37,8 +37,12 @@ export class UploadQuota {
       return await upload((bytes) => {
         own += bytes;
         uploads.received += bytes;
-        if (used + uploads.received > allowed)
-          throw quotaExceeded('artifactBytes', { used: used + uploads.received - own, needed: own, allowed });
+        if (used + uploads.received <= allowed) return;
+        // At once: until this upload has ended, others that still fit would be refused for its bytes.
+        const needed = own;
+        uploads.received -= own;
+        own = 0;
+        throw quotaExceeded('artifactBytes', { used: used + uploads.received, needed, allowed });
       });
     } catch (error) {
       uploads.received -= own;
