@@ -31,6 +31,18 @@ function aTracker(proven: readonly string[] = ['public', 'other']) {
   return { tracker, crash, refused, alone };
 }
 
+describe('callers that were in progress together', () => {
+  it('all run alone until one of them is found to be the cause; then the others are cleared', () => {
+    const { crash, refused, alone } = aTracker();
+    crash('fault', [call('globex'), call('acme')]);
+    expect(refused()).toEqual([]);
+    expect(alone().sort()).toEqual(['acme public', 'globex public']);
+    crash('fault', [call('globex')]);
+    expect(refused()).toEqual(['globex 0x4']);
+    expect(alone()).toEqual(['globex public']);
+  });
+});
+
 describe('a crash with one caller in progress', () => {
   it('refuses calls of this tenant and shape class only', () => {
     const { tracker, crash, refused } = aTracker();

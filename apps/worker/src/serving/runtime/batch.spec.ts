@@ -59,6 +59,18 @@ describe('a batch', () => {
     ]);
   });
 
+  it('has its padding cut from every axis of the length', () => {
+    const scores = { name: 'scores', type: 'float32' as const, dims: [2, 3, 3], data: Float32Array.from({ length: 18 }, (_, i) => i) };
+    const [first, second] = split([scores], [tokens(1, 2, 3), tokens(4, 5)], () => [1, 2]);
+    expect(first).toEqual([{ ...scores, dims: [1, 3, 3], data: scores.data.slice(0, 9) }]);
+    expect(second).toEqual([{ ...scores, dims: [1, 2, 2], data: Float32Array.of(9, 10, 12, 13) }]);
+  });
+
+  it('converts no item to the type of another', () => {
+    const doubles: BatchItem = { ...floats(1, 3, 4), feeds: [{ name: 'x', type: 'float64', dims: [1, 2], data: Float64Array.of(3, 4) }] };
+    expect(() => concatenate([floats(1, 1, 2), doubles], null)).toThrow('has no float32 x');
+  });
+
   it('of texts keeps them apart', () => {
     const item = (text: string): BatchItem => ({ feeds: [{ name: 's', type: 'string', dims: [1], data: [text] }], rows: 1, length: 0 });
     expect(concatenate([item('a'), item('b')], null)[0]).toMatchObject({ dims: [2], data: ['a', 'b'] });
