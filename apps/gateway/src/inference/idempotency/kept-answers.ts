@@ -79,7 +79,8 @@ interface Segment {
  * Answers of calls with an idempotency key, on the disk for 24 hours and a little: until the file that they are in is
  * deleted. An answer is written (not fsynced) before it is sent, so it outlives the death of the process; a power cut
  * may lose it, and its call then runs again under the same receipt. That a key was used is remembered in memory too, so
- * nothing that a caller does (a large answer, many answers) makes its call run again under the same receipt.
+ * a large answer, or many answers, do not make a call run again under the same receipt while this process lives. The next process knows
+ * the keys that were stored: those beyond a tenant's share, and those of evicted segments, it does not.
  */
 export class KeptAnswers {
   readonly #options: KeptAnswersOptions;
@@ -171,9 +172,10 @@ export class KeptAnswers {
     const record = recordOf(tenantId, head, message.body);
     if (this.#hasRoomFor(tenantId, record)) return this.#store(head, record);
     const withoutAnswer: Head = { ...head, headers: {}, encoding: 'none' };
-    // So that the next process knows too that the key was used. A mark counts against no tenant's share of the bytes: it has some
-    // hundred of them, and the number of a tenant's keys is bounded.
-    if (this.#options.maxBytes > 0) await this.#store(withoutAnswer, recordOf(tenantId, withoutAnswer, NOTHING));
+    const mark = recordOf(tenantId, withoutAnswer, NOTHING);
+    // So that the next process knows too that the key was used. Within the tenant's share, like answers: marks are in the same
+    // segments, and beyond the share they would evict what other tenants have stored.
+    if (this.#hasRoomFor(tenantId, mark)) await this.#store(withoutAnswer, mark);
   }
 
   /** Deletes what has expired; called each minute. */
