@@ -135,8 +135,9 @@ export class SpoolWriter {
       await truncateFile(file, this.#length).catch(() => undefined);
       await closeFile(file).catch(() => undefined);
       this.#file = null;
-      if (this.#length === 0) await removeFile(path.join(this.#options.directory, segmentName(this.#sequence)), { force: true });
-      else this.#sequence++;
+      if (this.#length === 0) await removeFile(path.join(this.#options.directory, segmentName(this.#sequence))).catch(() => undefined);
+      // Also when the empty file could not be removed, so that the next one does not meet it.
+      this.#sequence++;
       this.#length = 0;
       throw error;
     }

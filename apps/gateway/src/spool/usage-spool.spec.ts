@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { AppError } from '@weir/kernel';
@@ -154,6 +154,16 @@ describe('usage spool', () => {
     await spool.append(anEvent(2));
     expect(spool.hasRoom).toBe(false);
     await expect(spool.append(anEvent(3))).rejects.toMatchObject({ code: 'usage.unrecordable' });
+  });
+
+  test('closes and releases its directory although its position cannot be written', async () => {
+    const spool = await open();
+    await spool.append(anEvent(1));
+    await vi.waitFor(() => expect(spool.pendingBytes).toBe(0), { timeout: 5_000 });
+    await mkdir(path.join(directory, 'position.json.new'));
+    await spool.close(0);
+    await rm(path.join(directory, 'position.json.new'), { recursive: true });
+    await expect(open()).resolves.toBeInstanceOf(UsageSpool);
   });
 
   test('a directory has one spool at a time', async () => {

@@ -191,8 +191,13 @@ export class UsageSpool {
     this.#wake?.();
     await this.#shipping;
     await this.#stopReading();
-    await this.#checkpoint();
-    this.#claim.release();
+    try {
+      await this.#checkpoint();
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'the position of the spool could not be written: the next process sends some usage again');
+    } finally {
+      this.#claim.release();
+    }
   }
 
   async #ship(): Promise<void> {
