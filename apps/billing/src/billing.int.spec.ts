@@ -527,7 +527,7 @@ describe('the open invoice', () => {
     );
     await eventually(async () => (await late()).length === 2);
     expect((await late()).toSorted()).toEqual(['1', '5']);
-    // A metering that was recreated counts its log anew, from revision 1 on.
+    // A metering that was recreated recounts its log, from revision 1 on.
     await tell(
       aTotal({ ...overtaken, quantity: '3', calls: 3, revision: 9 }),
       aTotal({ ...overtaken, quantity: '6', calls: 6, revision: 1 }),

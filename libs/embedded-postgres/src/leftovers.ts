@@ -4,6 +4,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endOrphanedBackends } from './orphaned-backends.ts';
 import type { Placement } from './placement.ts';
+import { signal } from './signal.ts';
 
 /** How long a PostgreSQL that lost its owner may take to stop before it is killed. */
 const STOP_TIMEOUT_MS = 15_000;
@@ -50,14 +51,6 @@ function isAlive(pid: number): boolean {
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-function signal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

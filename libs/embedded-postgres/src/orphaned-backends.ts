@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { signal } from './signal.ts';
 
 /** Backends notice the death of their postmaster by themselves, unless they are stopped or wait for a disk. */
 const EXIT_TIMEOUT_MS = 2_000;
@@ -20,7 +21,7 @@ const POLL_MS = 50;
 export async function endOrphanedBackends(dataDirectory: string): Promise<number> {
   if ((await remainingAfter(dataDirectory, EXIT_TIMEOUT_MS)).length === 0) return 0;
   const stuck = backendsOf(dataDirectory);
-  for (const pid of stuck) kill(pid);
+  for (const pid of stuck) signal(pid, 'SIGKILL');
   const survivors = await remainingAfter(dataDirectory, KILL_TIMEOUT_MS);
   if (survivors.length > 0) {
     throw new Error(
@@ -69,13 +70,5 @@ function fromLsof(dataDirectory: string): number[] {
   } catch {
     // lsof exits with 1 when it finds none.
     return [];
-  }
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }

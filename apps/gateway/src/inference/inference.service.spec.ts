@@ -87,7 +87,7 @@ function service(catalogue = aCatalogue()): InferenceService {
   );
 }
 
-/** What was recorded, call by call. */
+/** Recorded usage, one entry for each call. */
 const usages = (): Usage[] => recorded.map(({ value }) => (JSON.parse(value) as { data: Usage }).data);
 
 beforeEach(async () => {

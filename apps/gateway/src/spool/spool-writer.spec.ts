@@ -45,7 +45,7 @@ async function openFlagsOfSegment(): Promise<number> {
   throw new Error('the segment is not open');
 }
 
-/** What a process reports whose files cannot grow beyond a limit. */
+/** Report of a process whose files cannot grow beyond a limit. */
 async function reportOf(script: string): Promise<unknown> {
   const command = `ulimit -f ${FILE_SIZE_BLOCKS}; exec "$0" --conditions=@weir/source --disable-warning=ExperimentalWarning "$1" "$2"`;
   const child = spawn('sh', ['-c', command, process.execPath, script, directory], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });

@@ -65,7 +65,7 @@ it('a deployed version is placed on a worker with all that the worker needs, mov
   await eventually(() => placed().join() === 'three on worker-1,two on worker-1');
 });
 
-it('a placement is announced anew when the visibility of its model changes, and all are when a registry starts', async () => {
+it('a placement is announced again when the visibility of its model changes, and all are when a registry starts', async () => {
   const files = await registry.upload(operator, A_PACKAGE);
   const visibility = () => [...registry.announced.maps.placements.values()].find(({ model }) => model === 'shown')?.visibility;
   await registry.hear({ id: 'worker-1' });

@@ -19,16 +19,14 @@ import {
 import { hangUpWhenAnswered } from '@weir/platform/fastify';
 import { inSpan, type Logger } from '@weir/platform/telemetry';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { z } from 'zod';
 import type { VersionStatistics } from '../statistics/version-statistics.ts';
 import { CallsInProgress } from './calls-in-progress.ts';
 import { timeoutMsOf, withDeadline } from './deadline.ts';
 import { answerError } from './error-answer.ts';
 import { assertMayUse, assertOperator, guard, guardedOf, type Audience } from './guard.ts';
+import { CONTROL_TIMEOUT_MS, versionNamedIn } from './repository-control.ts';
 import { statisticsOf } from './statistics-answer.ts';
 
-/** What may be needed to load or unload when an operator asks. */
-const CONTROL_TIMEOUT_MS = 120_000;
 /** JSON alone, and JSON with binary tensors behind it. */
 const CONTENT_TYPES = ['application/json', 'application/octet-stream'];
 const EXTENSIONS = ['binary_tensor_data', 'model_repository', 'sequence', 'statistics'];
@@ -98,8 +96,6 @@ export interface Edge {
   /** Refuses what is new, and resolves when what is under way is answered. */
   close(): Promise<void>;
 }
-
-const controlSchema = z.looseObject({ parameters: z.looseObject({ version: z.string().optional() }).optional() });
 
 interface ModelParams {
   readonly model: string;
@@ -177,11 +173,7 @@ function found(versions: EdgeVersions, request: ModelRequest): EdgeVersion {
 
 /** `parameters.version` of an operator's request; undefined where it names none. */
 function versionOf(body: unknown): string | undefined {
-  if (!Buffer.isBuffer(body) || body.length === 0) return undefined;
-  const parsed = controlSchema.safeParse(jsonOf(body));
-  if (!parsed.success)
-    throw new AppError('request.invalid', { field: 'parameters.version', message: 'parameters.version must be the name of a version.' });
-  return parsed.data.parameters?.version;
+  return Buffer.isBuffer(body) && body.length > 0 ? versionNamedIn(jsonOf(body)) : undefined;
 }
 
 function jsonOf(body: Buffer): unknown {

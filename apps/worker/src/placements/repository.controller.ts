@@ -1,18 +1,12 @@
 import { Controller, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import { authorise, type Principal } from '@weir/access';
-import { AppError } from '@weir/kernel';
 import { CurrentPrincipal } from '@weir/platform/http';
 import { LOGGER } from '@weir/platform/service';
 import type { Logger } from '@weir/platform/telemetry';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { z } from 'zod';
 import { answerError } from '../open-inference/error-answer.ts';
+import { CONTROL_TIMEOUT_MS, versionNamedIn } from '../open-inference/repository-control.ts';
 import { PlacementReconciler } from './placement-reconciler.ts';
-
-/** Longest wait for a load that an operator asked for. */
-const LOAD_TIMEOUT_MS = 120_000;
-
-const bodySchema = z.looseObject({ parameters: z.looseObject({ version: z.string().optional() }).optional() }).optional();
 
 /**
  * The repository extension for versions that no serving process has: those that failed to load and those in quarantine.
@@ -35,11 +29,9 @@ export class RepositoryController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    return this.#answer(reply, async () => {
-      authorise(principal, 'operator');
-      const timeout = AbortSignal.timeout(LOAD_TIMEOUT_MS);
-      await this.#reconciler.loadNow(modelId, versionOf(request.body), timeout);
-    });
+    return this.#answer(principal, request, reply, (version) =>
+      this.#reconciler.loadNow(modelId, version, AbortSignal.timeout(CONTROL_TIMEOUT_MS)),
+    );
   }
 
   /** Such a version takes no memory. */
@@ -50,25 +42,21 @@ export class RepositoryController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    return this.#answer(reply, async () => {
-      authorise(principal, 'operator');
-      this.#reconciler.find(modelId, versionOf(request.body));
-    });
+    return this.#answer(principal, request, reply, async (version) => void this.#reconciler.find(modelId, version));
   }
 
-  async #answer(reply: FastifyReply, work: () => Promise<void>): Promise<void> {
+  async #answer(
+    principal: Principal,
+    { body }: FastifyRequest,
+    reply: FastifyReply,
+    work: (version: string | undefined) => Promise<unknown>,
+  ): Promise<void> {
     try {
-      await work();
+      authorise(principal, 'operator');
+      await work(body === undefined || body === null ? undefined : versionNamedIn(body));
       await reply.status(200).send({});
     } catch (error) {
       answerError(reply, error, this.#logger);
     }
   }
-}
-
-function versionOf(body: unknown): string | undefined {
-  const parsed = bodySchema.safeParse(body ?? undefined);
-  if (!parsed.success)
-    throw new AppError('request.invalid', { field: 'parameters.version', message: 'parameters.version must be the name of a version.' });
-  return parsed.data?.parameters?.version;
 }

@@ -6,7 +6,7 @@ import type { ItemResult } from './waiting-item.ts';
 const feeds: readonly OnnxTensor[] = [{ name: 'x', type: 'float32', dims: [5, 1], data: Float32Array.of(1, 2, 3, 4, 5) }];
 const shape = { rows: 5, length: 0, elements: 5, units: 5, key: 'key', isSplittable: true };
 
-/** What a network gives that doubles its input. */
+/** Outputs of a network that doubles its input. */
 const doubled = ({ feeds: [feed] }: { feeds: readonly OnnxTensor[] }): ItemResult => ({
   outputs: [{ ...feed!, name: 'y', data: Float32Array.from(feed!.data as Float32Array, (value) => value * 2) }],
   rows: feed?.dims[0] ?? 0,

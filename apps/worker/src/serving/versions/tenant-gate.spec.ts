@@ -3,7 +3,7 @@ import { TenantGate } from './tenant-gate.ts';
 
 const never = new AbortController().signal;
 
-/** What has entered, by name, as calls enter. */
+/** Names of the calls that have entered, in order. */
 function entering(gate: TenantGate, tenantId: string, names: readonly string[], signal = never): { entered: Map<string, () => void> } {
   const entered = new Map<string, () => void>();
   for (const name of names)
